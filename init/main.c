@@ -1,0 +1,218 @@
+/* tare's init: the hand that runs a plan inside the container's namespaces.
+ *
+ * It is started from a sealed memfd as "tare-init BASE", where BASE is the first
+ * descriptor after those that the container keeps: BASE is the socket to the
+ * host, BASE+1 the plan, and the descriptors that host ops have opened follow,
+ * in the order of those ops. It checks the whole plan, runs it op by op, sends
+ * one record if an op fails, and otherwise ends as the container's program. */
+#include "ctx.h"
+
+#define PR_SET_DUMPABLE 4
+#define PR_SET_NAME 15
+#define PROT_READ 1
+#define PROT_WRITE 2
+#define MAP_PRIVATE 2
+#define MAP_ANONYMOUS 0x20
+
+static struct ctx ctx;
+
+static int dispatch(struct ctx *c, const struct op *op)
+{
+	/* No default: an op of the table without a handler does not compile. */
+	switch ((enum op_code)op->code) {
+	case OP_CGROUP_MAKE:
+	case OP_CGROUP_WRITE:
+	case OP_NS_OPEN:
+	case OP_TREE_OPEN:
+	case OP_TREE_IDMAP:
+	case OP_GATE_OPEN:
+	case OP_SPAWN:
+	case OP_ID_MAP:
+	case OP_STATE_SAVE:
+	case OP_HOOK:
+		return 0; /* the host's */
+#define CASE(NAME, name)                                                                                               \
+	case OP_##NAME:                                                                                                \
+		return op_##name(c, op);
+		CASE(SYNC_ARRIVE, sync_arrive)
+		CASE(SYNC_AWAIT, sync_await)
+		CASE(FD_SEAL, fd_seal)
+		CASE(CGROUP_JOIN, cgroup_join)
+		CASE(OOM_SCORE, oom_score)
+		CASE(NS_JOIN, ns_join)
+		CASE(UNSHARE, unshare)
+		CASE(TIME_OFFSET, time_offset)
+		CASE(FORK, fork)
+		CASE(BECOME_ROOT, become_root)
+		CASE(SESSION, session)
+		CASE(KEYRING, keyring)
+		CASE(LOOPBACK_UP, loopback_up)
+		CASE(HOSTNAME, hostname)
+		CASE(DOMAINNAME, domainname)
+		CASE(PROC_OPEN, proc_open)
+		CASE(NULL_OPEN, null_open)
+		CASE(MOUNT_PROPAGATION, mount_propagation)
+		CASE(ROOT_BIND, root_bind)
+		CASE(MOUNT_FS, mount_fs)
+		CASE(MOUNT_BIND, mount_bind)
+		CASE(MOUNT_REMOUNT, mount_remount)
+		CASE(MOUNT_READONLY, mount_readonly)
+		CASE(DIR_MAKE, dir_make)
+		CASE(SYMLINK_MAKE, symlink_make)
+		CASE(DEVICE_MAKE, device_make)
+		CASE(DEVICE_BIND, device_bind)
+		CASE(HOOK_RUN, hook_run)
+		CASE(ROOT_PIVOT, root_pivot)
+		CASE(ROOT_MOVE, root_move)
+		CASE(ROOT_CHROOT, root_chroot)
+		CASE(ROOT_ATTR, root_attr)
+		CASE(SYSCTL, sysctl)
+		CASE(MASK_PREPARE, mask_prepare)
+		CASE(PATH_READONLY, path_readonly)
+		CASE(PATH_MASK, path_mask)
+		CASE(RLIMIT, rlimit)
+		CASE(PERSONALITY, personality)
+		CASE(SCHEDULER, scheduler)
+		CASE(IO_PRIORITY, io_priority)
+		CASE(AFFINITY, affinity)
+		CASE(MEMORY_POLICY, memory_policy)
+		CASE(STDIO_OWNER, stdio_owner)
+		CASE(LSM_EXEC, lsm_exec)
+		CASE(NO_NEW_PRIVS, no_new_privs)
+		CASE(SECCOMP, seccomp)
+		CASE(CAPS_BOUND, caps_bound)
+		CASE(CWD_MAKE, cwd_make)
+		CASE(IDENTITY, identity)
+		CASE(CAPS_SET, caps_set)
+		CASE(CWD, cwd)
+		CASE(HOME_FIND, home_find)
+		CASE(EXEC_FIND, exec_find)
+		CASE(ENV, env)
+		CASE(GATE, gate)
+		CASE(FD_CLOSE, fd_close)
+		CASE(EXEC, exec)
+#undef CASE
+	}
+	return fail(c, STEP_CHECK, -EINVAL);
+}
+
+__attribute__((noreturn)) static void die(struct ctx *c, enum plan_step step, int err)
+{
+	c->step = step;
+	(void)send_report(c, REPORT_FAILED, err, 0);
+	sys_exit(1);
+}
+
+static void *map(int fd, size_t size)
+{
+	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_PRIVATE;
+	return (void *)sys6(__NR_mmap, 0, (long)size, fd < 0 ? PROT_READ | PROT_WRITE : PROT_READ, flags, fd, 0);
+}
+
+/* The descriptors that host ops opened lie behind the plan's, in their order. */
+static void number_slots(struct ctx *c, int next)
+{
+	for (u32 i = 0; i < c->nslots; i++)
+		c->slots[i] = -EBADF;
+	for (u32 i = 0; i < c->nops; i++) {
+		const struct op *op = &c->ops[i];
+		const struct op_info *info = &op_infos[op->code];
+		if (info->side != SIDE_HOST)
+			continue;
+		for (int j = 0; j < 4; j++)
+			if (info->num[j] == KIND_SLOT_OUT)
+				c->slots[op->num[j]] = next++;
+		if (info->fills)
+			c->slots[info->fills] = next++;
+	}
+}
+
+static int load(struct ctx *c, int fd)
+{
+	struct stat st;
+
+	int r = sys_fstat(fd, &st);
+	if (r < 0)
+		die(c, STEP_FSTAT, r);
+	if (st.st_size <= 0 || st.st_size > PLAN_MAX_SIZE)
+		die(c, STEP_CHECK, -EMSGSIZE);
+	const u8 *plan = map(fd, (size_t)st.st_size);
+	if (MAP_FAILED_ERRNO(plan))
+		die(c, STEP_MMAP, (int)(long)plan);
+	r = plan_check(c, plan, (size_t)st.st_size);
+	if (r) {
+		detail(c, "plan refused by check ");
+		detail_num(c, (u64)r);
+		die(c, STEP_CHECK, -EINVAL);
+	}
+	/* The last allocation: room for the longest argument and environment lists. */
+	c->vec = map(-1, c->vec_size * sizeof *c->vec);
+	if (MAP_FAILED_ERRNO(c->vec))
+		die(c, STEP_MMAP, (int)(long)c->vec);
+	return 0;
+}
+
+__attribute__((noreturn)) void init_main(int argc, char **argv);
+void init_main(int argc, char **argv)
+{
+	struct ctx *c = &ctx;
+	u32 base;
+
+	if (argc != 2 || parse_u32(argv[1], &base) || base < 3 || base > 1 << 20)
+		sys_exit(127); /* started by hand */
+	c->sync = (int)base;
+	/* Who am I: a fresh process in the runtime's user namespace with all of its
+	 * privilege. Nobody in a namespace joined later may ptrace it. */
+	(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	(void)sys5(__NR_prctl, PR_SET_NAME, "tare:init", 0, 0, 0);
+	(void)sys1(__NR_umask, 0);
+	(void)load(c, (int)base + 1);
+	number_slots(c, (int)base + 2);
+
+	for (u32 i = 0; i < c->nops; i++) {
+		const struct op *op = &c->ops[i];
+		c->index = i;
+		int r = dispatch(c, op);
+		if (r < 0 && !(op->flags & FLAG_IGNORE))
+			die(c, c->step, r);
+		c->report.detail_len = 0;
+	}
+	die(c, STEP_CHECK, -ENOEXEC); /* the last op is exec, which does not come back */
+}
+
+#ifdef TARE_HOSTED
+int main(int argc, char **argv)
+{
+	init_main(argc, argv);
+}
+#else
+#if defined(__x86_64__)
+__asm__(".globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %rsp,%rdi\n\tand $-16,%rsp\n\tcall start_c\n\thlt\n");
+#elif defined(__aarch64__)
+__asm__(".globl _start\n_start:\n\tmov x29,#0\n\tmov x30,#0\n\tmov x0,sp\n\tand sp,x0,#-16\n\tbl start_c\n\tbrk #0\n");
+#endif
+
+/* The canary of -fstack-protector: a random one from the kernel, before any
+ * protected function runs. */
+ulong __stack_chk_guard;
+__attribute__((noreturn)) void __stack_chk_fail(void);
+void __stack_chk_fail(void)
+{
+	die(&ctx, STEP_CHECK, -EFAULT);
+}
+
+__attribute__((noreturn, optimize("no-stack-protector"))) void start_c(long *sp);
+void start_c(long *sp)
+{
+	int argc = (int)sp[0];
+	char **argv = (char **)(sp + 1);
+	long *p = sp + argc + 2;
+
+	while (*p) /* environment */
+		p++;
+	for (p++; p[0]; p += 2)
+		if (p[0] == 25) /* AT_RANDOM */
+			mem_copy(&__stack_chk_guard, (const void *)p[1], sizeof __stack_chk_guard);
+	init_main(argc, argv);
+}
+#endif

@@ -1,0 +1,222 @@
+/* The last steps: working directory, home, program, gate, execve. */
+#include "ctx.h"
+
+#define AT_EACCESS_ 0x200
+#define X_OK 1
+
+HANDLER(cwd_make)
+{
+	owned_fd fd = make_dir_in_root(c, op_str(c, op, CWD_MAKE_PATH), 0755);
+	return fd < 0 ? fail(c, STEP_MKDIR, fd) : 0;
+}
+
+/* It stands twice in a plan: as root, for directories that the user may not
+ * search, and as the user, for those that root may not (a network file system). */
+HANDLER(cwd)
+{
+	if (c->cwd_done)
+		return 0;
+	long r = sys1(__NR_chdir, op_str(c, op, CWD_PATH));
+	if (r < 0)
+		return fail(c, STEP_CHDIR, r);
+	/* A working directory through a leaked descriptor would lie outside the root,
+	 * where the kernel says "(unreachable)" (CVE-2024-21626). */
+	r = sys2(__NR_getcwd, c->path, sizeof c->path);
+	if (r < 0)
+		return fail(c, STEP_GETCWD, r);
+	if (c->path[0] != '/')
+		return fail(c, STEP_OUTSIDE_ROOT, -EPERM);
+	c->cwd_done = 1;
+	return 0;
+}
+
+/* Finds "name:x:UID:gid:gecos:HOME:shell" by uid, reading a small buffer's worth
+ * of lines at a time; a line longer than the buffer is skipped. */
+struct passwd_scan {
+	u32 uid;
+	char line[1024];
+	size_t len;
+	u8 skip;
+};
+
+static int passwd_line(struct ctx *c, struct passwd_scan *s)
+{
+	char *field[7];
+	int n = 1;
+	u32 uid;
+
+	field[0] = s->line;
+	for (char *p = s->line; *p && n < 7; p++)
+		if (*p == ':') {
+			*p = 0;
+			field[n++] = p + 1;
+		}
+	if (n < 6 || parse_u32(field[2], &uid) < 0 || uid != s->uid)
+		return 0;
+	if (n == 6) /* no shell: the home ends the line */
+		field[6] = field[5] + str_len(field[5]);
+	if (field[5][0] != '/')
+		return 0;
+	size_t at = put_str(c->home, 0, sizeof c->home, "HOME=");
+	return put_str(c->home, at, sizeof c->home, field[5]) < sizeof c->home;
+}
+
+HANDLER(home_find)
+{
+	static struct passwd_scan s;
+	char buf[512];
+	long n;
+
+	s.uid = (u32)op->num[HOME_FIND_UID];
+	(void)put_str(c->home, 0, sizeof c->home, "HOME=/");
+	/* From the root's descriptor: whatever is mounted there by now. */
+	owned_fd fd = open_in_root(c, "/etc/passwd", O_RDONLY | O_NONBLOCK);
+	if (fd < 0)
+		return 0; /* no passwd file, no home */
+	while ((n = sys_read(fd, buf, sizeof buf)) > 0) {
+		for (long i = 0; i < n; i++) {
+			if (buf[i] == '\n') {
+				s.line[s.len] = 0;
+				if (!s.skip && passwd_line(c, &s))
+					return 0;
+				s.len = 0;
+				s.skip = 0;
+			} else if (s.len + 1 < sizeof s.line) {
+				s.line[s.len++] = buf[i] ? buf[i] : '?';
+			} else {
+				s.skip = 1;
+			}
+		}
+	}
+	s.line[s.len] = 0;
+	if (!s.skip && s.len)
+		(void)passwd_line(c, &s);
+	return 0;
+}
+
+/* Fills list with pointers to the strings of a blob; the NULL is added. */
+static u32 fill(const struct ctx *c, const struct op *op, int blob, const char **vec)
+{
+	u32 len, n = 0;
+	const char *s = (const char *)op_blob(c, op, blob, &len);
+	for (u32 i = 0; i < len; i += (u32)str_len(s + i) + 1)
+		vec[n++] = s + i;
+	vec[n] = NULL;
+	return n;
+}
+
+HANDLER(env)
+{
+	c->env = (char **)(c->vec + c->args_room);
+	c->env_len = fill(c, op, ENV_ENV, c->vec + c->args_room);
+	return 0;
+}
+
+static int runnable(struct ctx *c, const char *path)
+{
+	struct stat st;
+	owned_fd fd = sys_openat(AT_FDCWD, path, O_PATH, 0);
+	if (fd < 0)
+		return fail(c, STEP_EXECVE, fd);
+	int r = sys_fstat(fd, &st);
+	if (r < 0)
+		return fail(c, STEP_FSTAT, r);
+	if ((st.st_mode & S_IFMT) == S_IFDIR)
+		return fail(c, STEP_IS_DIRECTORY, -EACCES);
+	r = (int)sys4(__NR_faccessat2, AT_FDCWD, path, X_OK, AT_EACCESS_);
+	if (r == -ENOSYS)
+		r = 0; /* before 5.8: execve will say */
+	return r < 0 ? fail(c, STEP_EXECVE, r) : 0;
+}
+
+/* Looked up now, as the final user in the final root, so that a missing program
+ * fails create and not start. */
+HANDLER(exec_find)
+{
+	const char *name = op_str(c, op, EXEC_FIND_PROGRAM);
+	const char *dirs = op_str(c, op, EXEC_FIND_PATH);
+	int denied = 0;
+
+	for (const char *p = name; *p; p++)
+		if (*p == '/') {
+			if (put_str(c->program, 0, sizeof c->program, name) >= sizeof c->program)
+				return fail(c, STEP_EXECVE, -ENAMETOOLONG);
+			return runnable(c, c->program);
+		}
+	while (*dirs) {
+		size_t n = 0;
+		while (dirs[n] && dirs[n] != ':')
+			n++;
+		if (n + 1 < sizeof c->program) {
+			mem_copy(c->program, dirs, n);
+			c->program[n] = 0;
+			if (n == 0) /* an empty entry is the working directory */
+				n = put_str(c->program, 0, sizeof c->program, ".");
+			n = put_str(c->program, n, sizeof c->program, "/");
+			n = put_str(c->program, n, sizeof c->program, name);
+			if (n < sizeof c->program) {
+				int r = runnable(c, c->program);
+				if (r == 0)
+					return 0;
+				if (r == -EACCES && c->step != STEP_IS_DIRECTORY)
+					denied = 1;
+			}
+		}
+		while (*dirs && *dirs != ':')
+			dirs++;
+		if (*dirs)
+			dirs++;
+	}
+	return fail(c, denied ? STEP_EXECVE : STEP_NOT_FOUND_IN_PATH, denied ? -EACCES : -ENOENT);
+}
+
+/* The frozen ABI between versions: one byte through the fifo. The descriptor is
+ * open for reading and writing, so there is never an end of file to mistake for
+ * a start. From here on a report goes into the fifo. */
+HANDLER(gate)
+{
+	char b;
+	(void)op;
+	c->gated = 1;
+	long n = sys_read(c->slots[SLOT_GATE], &b, 1);
+	if (n != 1)
+		return fail(c, STEP_READ, n < 0 ? n : -EPIPE);
+	return 0;
+}
+
+HANDLER(fd_close)
+{
+	long r = sys3(__NR_close_range, op->num[FD_CLOSE_FROM], ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+	return r < 0 ? fail(c, STEP_CLOSE_RANGE, r) : 0;
+}
+
+/* Signals that the runtime's caller ignored (nohup, a shell's background job)
+ * would stay ignored over execve; those with a handler are reset by it. */
+static void default_signals(void)
+{
+	static const u8 kept[] = {1, 2, 3, 13, 15, 17, 20, 21, 22, 32, 33, 34};
+	struct {
+		void *handler;
+		ulong flags;
+		void *restorer;
+		u64 mask;
+	} act = {0};
+	u64 none = 0;
+	for (size_t i = 0; i < sizeof kept; i++)
+		(void)sys4(__NR_rt_sigaction, kept[i], &act, NULL, sizeof none);
+	(void)sys4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &none, NULL, sizeof none);
+}
+
+HANDLER(exec)
+{
+	(void)fill(c, op, EXEC_ARGS, c->vec);
+	if (!c->env)
+		c->env = (char **)(c->vec + c->args_room);
+	if (c->home[0]) {
+		c->env[c->env_len] = c->home;
+		c->env[c->env_len + 1] = NULL;
+	}
+	default_signals();
+	long r = sys3(__NR_execve, c->program, c->vec, c->env);
+	return fail(c, STEP_EXECVE, r);
+}

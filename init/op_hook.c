@@ -1,0 +1,202 @@
+/* Hooks that run in the container's namespaces. */
+#include "ctx.h"
+
+#define POLLIN 1
+#define P_PIDFD 3
+#define WEXITED 4
+#define SIGKILL 9
+#define ESRCH_ 3
+
+struct pollfd {
+	int fd;
+	short events, revents;
+};
+
+struct timespec_ {
+	s64 sec, nsec;
+};
+
+static s64 now_ms(void)
+{
+	struct timespec_ t = {0, 0};
+	(void)sys2(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, &t);
+	return t.sec * 1000 + t.nsec / 1000000;
+}
+
+/* The state goes to the hook's stdin as a file, so that a hook which does not
+ * read it blocks nobody, whatever its size. */
+static int state_file(struct ctx *c, const struct op *op)
+{
+	char pid[24];
+	owned_fd fd = (int)sys2(__NR_memfd_create, "state", 1 /* MFD_CLOEXEC */);
+	if (fd < 0)
+		return fail(c, STEP_MEMFD_CREATE, fd);
+	(void)put_num(pid, 0, sizeof pid, (u64)sys0(__NR_getpid));
+	const char *part[3] = {op_str(c, op, HOOK_RUN_STATE_HEAD), pid, op_str(c, op, HOOK_RUN_STATE_TAIL)};
+	for (int i = 0; i < 3; i++) {
+		size_t len = str_len(part[i]), done = 0;
+		while (done < len) {
+			long n = sys_write(fd, part[i] + done, len - done);
+			if (n <= 0)
+				return fail(c, STEP_WRITE, n ? n : -EIO);
+			done += (size_t)n;
+		}
+	}
+	(void)sys3(__NR_lseek, fd, 0, 0);
+	return take_fd(&fd);
+}
+
+/* Keeps the end of what the hook prints; that is where the reason stands. */
+struct tail {
+	char buf[400];
+	u32 len;
+};
+
+static void keep(struct tail *t, const char *s, u32 n)
+{
+	if (n > sizeof t->buf) {
+		s += n - sizeof t->buf;
+		n = sizeof t->buf;
+	}
+	if (t->len + n > sizeof t->buf) {
+		u32 drop = t->len + n - (u32)sizeof t->buf;
+		for (u32 i = drop; i < t->len; i++)
+			t->buf[i - drop] = t->buf[i];
+		t->len -= drop;
+	}
+	mem_copy(t->buf + t->len, s, n);
+	t->len += n;
+}
+
+static void detail_tail(struct ctx *c, struct tail *t)
+{
+	char text[sizeof t->buf + 1];
+	while (t->len && (t->buf[t->len - 1] == '\n' || t->buf[t->len - 1] == ' '))
+		t->len--;
+	if (!t->len)
+		return;
+	mem_copy(text, t->buf, t->len);
+	text[t->len] = 0;
+	detail(c, ": ");
+	detail(c, text);
+}
+
+__attribute__((noreturn)) static void hook_child(struct ctx *c, const struct op *op, int in, int out, int err_pipe)
+{
+	/* Who am I: a child in the container's namespaces, with the init's privilege,
+	 * that has nothing of the init's but these three descriptors. */
+	(void)sys2(__NR_setpgid, 0, 0);
+	(void)sys3(__NR_dup3, in, 0, 0);
+	(void)sys3(__NR_dup3, out, 1, 0);
+	(void)sys3(__NR_dup3, out, 2, 0);
+	s32 r = (s32)sys3(__NR_execve, op_str(c, op, HOOK_RUN_PATH), c->vec, c->vec + c->args_room);
+	(void)sys_write(err_pipe, &r, sizeof r);
+	sys_exit(127);
+}
+
+static u32 fill(const struct ctx *c, const struct op *op, int blob, const char **vec)
+{
+	u32 len, n = 0;
+	const char *s = (const char *)op_blob(c, op, blob, &len);
+	for (u32 i = 0; i < len; i += (u32)str_len(s + i) + 1)
+		vec[n++] = s + i;
+	vec[n] = NULL;
+	return n;
+}
+
+static int wait_hook(struct ctx *c, const struct op *op, int pidfd, long pid, int out, struct tail *t)
+{
+	s64 timeout = (s64)op->num[HOOK_RUN_TIMEOUT] * 1000;
+	s64 end = now_ms() + timeout;
+	struct pollfd p[2] = {{pidfd, POLLIN, 0}, {out, POLLIN, 0}};
+	char buf[512];
+
+	for (;;) {
+		struct timespec_ left = {0, 0};
+		if (timeout) {
+			s64 ms = end - now_ms();
+			if (ms <= 0)
+				break;
+			left.sec = ms / 1000;
+			left.nsec = ms % 1000 * 1000000;
+		}
+		long r = sys5(__NR_ppoll, p, 2, timeout ? &left : NULL, NULL, 8);
+		if (r < 0 && r != -EINTR)
+			return fail(c, STEP_POLL, r);
+		if (r > 0 && p[1].revents) {
+			long n = sys_read(out, buf, sizeof buf);
+			if (n > 0)
+				keep(t, buf, (u32)n);
+			else if (n == 0)
+				p[1].fd = -1;
+			continue;
+		}
+		if (r > 0 && p[0].revents)
+			return 0;
+	}
+	(void)sys2(__NR_kill, -pid, SIGKILL);
+	(void)sys2(__NR_kill, pid, SIGKILL);
+	detail(c, "killed after ");
+	detail_num(c, op->num[HOOK_RUN_TIMEOUT]);
+	detail(c, " s");
+	return fail(c, STEP_TIMEOUT, -ETIMEDOUT);
+}
+
+HANDLER(hook_run)
+{
+	static struct tail t;
+	int out[2], err[2], pidfd = -EBADF;
+	s32 exec_err = 0;
+	struct {
+		s32 signo, err, code, pad;
+		s32 pid, uid, status;
+		u8 rest[128 - 28];
+	} info = {0};
+
+	t.len = 0;
+	owned_fd in = state_file(c, op);
+	if (in < 0)
+		return in;
+	long r = sys2(__NR_pipe2, out, O_CLOEXEC);
+	if (r < 0)
+		return fail(c, STEP_PIPE, r);
+	owned_fd out_r = out[0], out_w = out[1];
+	r = sys2(__NR_pipe2, err, O_CLOEXEC);
+	if (r < 0)
+		return fail(c, STEP_PIPE, r);
+	owned_fd err_r = err[0], err_w = err[1];
+	/* The environment of the program lies in the same scratch: it is set by a
+	 * later op, or again below. */
+	(void)fill(c, op, HOOK_RUN_ARGS, c->vec);
+	char **env = c->env;
+	const char **room = c->vec + c->args_room;
+	(void)fill(c, op, HOOK_RUN_ENV, room);
+
+	struct clone_args args = {.flags = CLONE_PIDFD, .pidfd = (u64)(ulong)&pidfd, .exit_signal = 17 /* SIGCHLD */};
+	long pid = sys2(__NR_clone3, &args, sizeof args);
+	if (pid == 0)
+		hook_child(c, op, in, out_w, err_w);
+	if (pid < 0)
+		return fail(c, STEP_CLONE, pid);
+	owned_fd child = pidfd;
+	(void)sys_close(take_fd(&out_w));
+	(void)sys_close(take_fd(&err_w));
+	(void)sys_read(err_r, &exec_err, sizeof exec_err);
+	int w = exec_err ? 0 : wait_hook(c, op, child, pid, out_r, &t);
+	(void)sys5(__NR_waitid, P_PIDFD, child, &info, WEXITED, NULL);
+	(void)sys3(__NR_fcntl, out_r, F_SETFL, O_NONBLOCK);
+	char buf[512];
+	for (long n; w == 0 && (n = sys_read(out_r, buf, sizeof buf)) > 0;)
+		keep(&t, buf, (u32)n);
+	c->env = env;
+	if (exec_err)
+		return fail(c, STEP_EXECVE, exec_err);
+	if (w == 0 && (info.code != 1 /* CLD_EXITED */ || info.status != 0)) {
+		detail(c, info.code == 1 ? "exit status " : "killed by signal ");
+		detail_num(c, (u64)info.status);
+		w = fail(c, STEP_HOOK, -ECANCELED);
+	}
+	if (w < 0)
+		detail_tail(c, &t);
+	return w;
+}

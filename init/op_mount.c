@@ -1,0 +1,209 @@
+/* Mounts inside the root. Each is made detached, gets its attributes, and is
+ * then attached to the descriptor of its target, so that nothing half-made is
+ * ever seen under a name. */
+#include "ctx.h"
+
+
+/* Passes on what the file system's own log says, "e tmpfs: Bad value for 'size'". */
+static void fs_log(struct ctx *c, int fs)
+{
+	char line[256];
+	for (int i = 0; i < 4; i++) {
+		long n = sys_read(fs, line, sizeof line - 1);
+		if (n <= 2)
+			return;
+		line[n] = 0;
+		if (line[n - 1] == '\n')
+			line[n - 1] = 0;
+		if (line[0] == 'e' || line[0] == 'w') {
+			detail(c, c->report.detail_len ? "; " : "");
+			detail(c, line + 2);
+		}
+	}
+}
+
+/* One option, "key" or "key=value". */
+static long fs_option(int fs, const char *opt)
+{
+	char key[256];
+	size_t n = 0;
+
+	while (opt[n] && opt[n] != '=' && n + 1 < sizeof key) {
+		key[n] = opt[n];
+		n++;
+	}
+	if (n == 0 || n + 1 >= sizeof key)
+		return -EINVAL;
+	key[n] = 0;
+	if (opt[n] == '=')
+		return sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, key, opt + n + 1, 0);
+	return sys5(__NR_fsconfig, fs, FSCONFIG_SET_FLAG, key, 0, 0);
+}
+
+static int fs_options(struct ctx *c, const struct op *op, int blob, int fs)
+{
+	u32 len;
+	const char *opt = (const char *)op_blob(c, op, blob, &len);
+
+	for (u32 i = 0; i < len; i += (u32)str_len(opt + i) + 1) {
+		long r = fs_option(fs, opt + i);
+		if (r < 0) {
+			fs_log(c, fs);
+			detail(c, c->report.detail_len ? "; option " : "option ");
+			detail(c, opt + i);
+			return fail(c, STEP_FSCONFIG, r);
+		}
+	}
+	return 0;
+}
+
+static int new_fs(struct ctx *c, const struct op *op, const char *type, const char *source)
+{
+	owned_fd fs = (int)sys2(__NR_fsopen, type, FSOPEN_CLOEXEC);
+	if (fs < 0)
+		return fail(c, STEP_FSOPEN, fs);
+	if (*source) {
+		long r = sys5(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0);
+		if (r < 0) {
+			fs_log(c, fs);
+			return fail(c, STEP_FSCONFIG, r);
+		}
+	}
+	int r = fs_options(c, op, MOUNT_FS_OPTIONS, fs);
+	if (r < 0)
+		return r;
+	r = (int)sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0);
+	if (r < 0) {
+		fs_log(c, fs);
+		return fail(c, STEP_FSCONFIG, r);
+	}
+	int mnt = (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, (u32)op->num[MOUNT_FS_ATTR]);
+	return mnt < 0 ? fail(c, STEP_FSMOUNT, mnt) : mnt;
+}
+
+/* A value of more than 255 bytes does not fit fsconfig(2): overlay's lowerdir.
+ * mount(2) takes a page of options, but only a path for the target; the one that
+ * names a descriptor for sure lies in a procfs that we opened ourselves. */
+static int legacy_fs(struct ctx *c, const struct op *op, int target)
+{
+	static char data[4096];
+	char name[64];
+	u32 len;
+	size_t n = 0;
+	const char *opt = (const char *)op_blob(c, op, MOUNT_FS_OPTIONS, &len);
+
+	for (u32 i = 0; i < len; i += (u32)str_len(opt + i) + 1) {
+		n = put_str(data, n, sizeof data, n ? "," : "");
+		n = put_str(data, n, sizeof data, opt + i);
+	}
+	if (n >= sizeof data)
+		return fail(c, STEP_MOUNT, -E2BIG);
+	owned_fd cwd = sys_openat(AT_FDCWD, ".", O_PATH | O_DIRECTORY, 0);
+	owned_fd proc = sys_openat(AT_FDCWD, "/proc/self/fd", O_PATH | O_DIRECTORY, 0);
+	struct statfs sfs;
+	if (cwd < 0 || proc < 0)
+		return fail(c, STEP_OPEN, cwd < 0 ? cwd : proc);
+	int r = sys_fstatfs(proc, &sfs);
+	if (r < 0 || sfs.f_type != 0x9fa0)
+		return fail(c, STEP_FSTATFS, r < 0 ? r : -EXDEV);
+	r = (int)sys1(__NR_fchdir, proc);
+	if (r < 0)
+		return fail(c, STEP_FCHDIR, r);
+	(void)put_num(name, 0, sizeof name, (u64)target);
+	u32 attr = (u32)op->num[MOUNT_FS_ATTR];
+	ulong flags = (attr & 0xful) | (attr & MOUNT_ATTR_NOATIME ? 1024ul : 0) | (attr & MOUNT_ATTR_NODIRATIME ? 2048ul : 0) |
+		      (attr & MOUNT_ATTR_STRICTATIME ? 1ul << 24 : 0);
+	r = sys_mount(op_str(c, op, MOUNT_FS_SOURCE), name, op_str(c, op, MOUNT_FS_TYPE), flags, data);
+	(void)sys1(__NR_fchdir, cwd);
+	return r < 0 ? fail(c, STEP_MOUNT, r) : 0;
+}
+
+HANDLER(mount_fs)
+{
+	const char *at = op_str(c, op, MOUNT_FS_AT);
+	owned_fd target = open_target(c, op, at);
+	if (target < 0)
+		return target;
+	if (op->flags & FLAG_LEGACY) {
+		int r = legacy_fs(c, op, target);
+		if (r < 0 || !op->num[MOUNT_FS_PROPAGATION])
+			return r;
+		owned_fd mnt = open_in_root(c, at, O_PATH);
+		return mnt < 0 ? fail(c, STEP_OPENAT2, mnt) : set_attr(c, mnt, 0, op->num[MOUNT_FS_PROPAGATION], 0);
+	}
+	owned_fd mnt = new_fs(c, op, op_str(c, op, MOUNT_FS_TYPE), op_str(c, op, MOUNT_FS_SOURCE));
+	if (mnt < 0)
+		return mnt;
+	if (op->flags & FLAG_COPY_UP) {
+		owned_fd from = open_in_root(c, at, O_RDONLY | O_DIRECTORY);
+		if (from < 0)
+			return fail(c, STEP_OPENAT2, from);
+		int r = copy_up(c, from, mnt);
+		if (r < 0)
+			return r;
+	}
+	int r = attach(c, mnt, target);
+	if (r < 0)
+		return r;
+	return set_attr(c, mnt, 0, op->num[MOUNT_FS_PROPAGATION], 0);
+}
+
+HANDLER(mount_bind)
+{
+	owned_fd mine = -EBADF;
+	int tree = op_slot(c, op, MOUNT_BIND_TREE);
+
+	if (!op->num[MOUNT_BIND_TREE]) {
+		u32 flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (op->flags & FLAG_RECURSIVE ? 0x8000u : 0);
+		mine = sys_open_tree(AT_FDCWD, op_str(c, op, MOUNT_BIND_SOURCE), flags);
+		if (mine < 0) {
+			detail(c, op_str(c, op, MOUNT_BIND_SOURCE));
+			return fail(c, STEP_OPEN_TREE, mine);
+		}
+		tree = mine;
+	}
+	int r = set_attr(c, tree, op->num[MOUNT_BIND_RATTR], 0, 1);
+	if (r == 0)
+		r = set_attr(c, tree, op->num[MOUNT_BIND_ATTR], 0, 0);
+	if (r < 0)
+		return r;
+	owned_fd target = open_target(c, op, op_str(c, op, MOUNT_BIND_AT));
+	if (target < 0)
+		return target;
+	r = attach(c, tree, target);
+	if (r < 0)
+		return r;
+	return set_attr(c, tree, 0, op->num[MOUNT_BIND_PROPAGATION], 0);
+}
+
+HANDLER(mount_remount)
+{
+	owned_fd target = open_in_root(c, op_str(c, op, MOUNT_REMOUNT_AT), O_PATH);
+	if (target < 0)
+		return fail(c, STEP_OPENAT2, target);
+	if (op->flags & FLAG_SUPERBLOCK) {
+		owned_fd fs = (int)sys3(__NR_fspick, target, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+		if (fs < 0)
+			return fail(c, STEP_FSPICK, fs);
+		int r = fs_options(c, op, MOUNT_REMOUNT_OPTIONS, fs);
+		if (r < 0)
+			return r;
+		r = (int)sys5(__NR_fsconfig, fs, FSCONFIG_CMD_RECONFIGURE, 0, 0, 0);
+		if (r < 0) {
+			fs_log(c, fs);
+			return fail(c, STEP_FSCONFIG, r);
+		}
+	}
+	int r = set_attr(c, target, op->num[MOUNT_REMOUNT_RATTR], 0, 1);
+	if (r == 0)
+		r = set_attr(c, target, op->num[MOUNT_REMOUNT_ATTR], op->num[MOUNT_REMOUNT_PROPAGATION], 0);
+	return r;
+}
+
+HANDLER(mount_readonly)
+{
+	owned_fd target = open_in_root(c, op_str(c, op, MOUNT_READONLY_AT), O_PATH);
+	if (target < 0)
+		return fail(c, STEP_OPENAT2, target);
+	return set_attr(c, target, MOUNT_ATTR_RDONLY, 0, 0);
+}

@@ -1,0 +1,150 @@
+/* Cgroups, namespaces and the processes between them. */
+#include "ctx.h"
+
+#include <linux/if.h>
+
+#define PR_SET_DUMPABLE 4
+#define KEYCTL_JOIN_SESSION_KEYRING 1
+#define SIOCGIFFLAGS_ 0x8913
+#define SIOCSIFFLAGS_ 0x8914
+
+HANDLER(fd_seal)
+{
+	long r = sys3(__NR_close_range, op->num[FD_SEAL_FROM], ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+	return r < 0 ? fail(c, STEP_CLOSE_RANGE, r) : 0;
+}
+
+/* "0" means the writer, and in a tasks file (not cgroup.procs) the kernel then
+ * takes no cgroup_threadgroup_rwsem: no RCU grace period, 0.4 ms for all
+ * hierarchies instead of 7 to 25. It is right because the init has one thread. */
+HANDLER(cgroup_join)
+{
+	long r = sys_write(op_slot(c, op, CGROUP_JOIN_TASKS), "0", 1);
+	return r < 0 ? fail(c, STEP_WRITE, r) : 0;
+}
+
+/* While the process still is the host's root: later, in a user namespace, the
+ * file belongs to somebody else. */
+HANDLER(oom_score)
+{
+	struct statfs sfs;
+	const char *v = op_str(c, op, OOM_SCORE_VALUE);
+	owned_fd fd = sys_openat(AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return fail(c, STEP_OPEN, fd);
+	int r = sys_fstatfs(fd, &sfs);
+	if (r < 0 || sfs.f_type != 0x9fa0)
+		return fail(c, STEP_FSTATFS, r < 0 ? r : -EXDEV);
+	long n = sys_write(fd, v, str_len(v));
+	return n < 0 ? fail(c, STEP_WRITE, n) : 0;
+}
+
+HANDLER(ns_join)
+{
+	long r = sys2(__NR_setns, op_slot(c, op, NS_JOIN_NS), op->num[NS_JOIN_TYPE]);
+	return r < 0 ? fail(c, STEP_SETNS, r) : 0;
+}
+
+HANDLER(unshare)
+{
+	long r = sys1(__NR_unshare, op->num[UNSHARE_NEW]);
+	return r < 0 ? fail(c, STEP_UNSHARE, r) : 0;
+}
+
+HANDLER(time_offset)
+{
+	const char *v = op_str(c, op, TIME_OFFSET_OFFSETS);
+	/* The file belongs to the process's own user only while it is dumpable. The
+	 * time namespace is new and no namespace of others has been entered yet. */
+	(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+	owned_fd fd = sys_openat(AT_FDCWD, "/proc/self/timens_offsets", O_WRONLY | O_NOFOLLOW, 0);
+	long n = fd < 0 ? fd : sys_write(fd, v, str_len(v));
+	(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	return n < 0 ? fail(c, fd < 0 ? STEP_OPEN : STEP_WRITE, n) : 0;
+}
+
+/* Goes on in a sibling: CLONE_PARENT makes it a child of the runtime, which can
+ * wait for it, and which the sub-reaper of an engine then inherits. */
+HANDLER(fork)
+{
+	struct clone_args args = {.flags = op->num[FORK_NEW] | CLONE_PARENT, .exit_signal = 0};
+	long pid;
+
+	/* CLONE_PARENT takes the exit signal from this process, so it must be 0 here;
+	 * and the new process must report only when the host knows its pid. */
+	int pair[2];
+	long r = sys2(__NR_pipe2, pair, O_CLOEXEC);
+	if (r < 0)
+		return fail(c, STEP_PIPE, r);
+	pid = sys2(__NR_clone3, &args, sizeof args);
+	if (pid < 0)
+		return fail(c, STEP_CLONE, pid);
+	if (pid == 0) {
+		/* Who am I: the process that becomes the container, in all of its new
+		 * namespaces. The parent's end of the pipe closes when the report is out. */
+		char b;
+		(void)sys_close(pair[1]);
+		(void)sys_read(pair[0], &b, 1);
+		(void)sys_close(pair[0]);
+		return 0;
+	}
+	r = send_report(c, REPORT_FORKED, 0, (u64)pid);
+	sys_exit(r < 0 ? 1 : 0);
+}
+
+HANDLER(become_root)
+{
+	(void)op;
+	/* Where setgroups is denied the inherited groups stay; that is the mapping's rule. */
+	(void)sys2(__NR_setgroups, 0, NULL);
+	long r = sys3(__NR_setresgid, 0, 0, 0);
+	if (r < 0)
+		return fail(c, STEP_SETGID, r);
+	r = sys3(__NR_setresuid, 0, 0, 0);
+	if (r < 0)
+		return fail(c, STEP_SETUID, r);
+	(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	return 0;
+}
+
+HANDLER(session)
+{
+	(void)op;
+	long r = sys0(__NR_setsid);
+	return r < 0 ? fail(c, STEP_SETSID, r) : 0;
+}
+
+HANDLER(keyring)
+{
+	long r = sys2(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, op_str(c, op, KEYRING_NAME));
+	return r < 0 ? fail(c, STEP_KEYCTL, r) : 0;
+}
+
+HANDLER(loopback_up)
+{
+	struct ifreq ifr = {.ifr_name = "lo"};
+	(void)op;
+	owned_fd s = (int)sys3(__NR_socket, 2 /* AF_INET */, 02000002 /* SOCK_DGRAM|SOCK_CLOEXEC */, 0);
+	if (s < 0)
+		return fail(c, STEP_SOCKET, s);
+	long r = sys3(__NR_ioctl, s, SIOCGIFFLAGS_, &ifr);
+	if (r == 0) {
+		ifr.ifr_flags = (short)(ifr.ifr_flags | IFF_UP);
+		r = sys3(__NR_ioctl, s, SIOCSIFFLAGS_, &ifr);
+	}
+	return r < 0 ? fail(c, STEP_IOCTL, r) : 0;
+}
+
+HANDLER(hostname)
+{
+	const char *v = op_str(c, op, HOSTNAME_NAME);
+	long r = sys2(__NR_sethostname, v, str_len(v));
+	return r < 0 ? fail(c, STEP_SETHOSTNAME, r) : 0;
+}
+
+HANDLER(domainname)
+{
+	const char *v = op_str(c, op, DOMAINNAME_NAME);
+	long r = sys2(__NR_setdomainname, v, str_len(v));
+	return r < 0 ? fail(c, STEP_SETDOMAINNAME, r) : 0;
+}

@@ -1,0 +1,58 @@
+/* The only room that talks to the host. */
+#include "ctx.h"
+
+#define MSG_NOSIGNAL 0x4000
+
+void detail(struct ctx *c, const char *text)
+{
+	size_t n = put_str(c->report.detail, c->report.detail_len, sizeof c->report.detail, text);
+	c->report.detail_len = (u32)(n < sizeof c->report.detail ? n : sizeof c->report.detail - 1);
+}
+
+void detail_num(struct ctx *c, u64 n)
+{
+	char buf[24];
+	(void)put_num(buf, 0, sizeof buf, n);
+	detail(c, buf);
+}
+
+int send_report(struct ctx *c, enum report_kind kind, int err, u64 value)
+{
+	struct report *r = &c->report;
+	long n;
+
+	r->magic = REPORT_MAGIC;
+	r->kind = kind;
+	r->op = c->index;
+	r->step = c->step;
+	r->err = err;
+	r->value = value;
+	if (c->gated) /* the creator is gone; start reads the fifo when its readers are */
+		n = sys_write(c->slots[SLOT_GATE], r, sizeof *r);
+	else
+		n = sys6(__NR_sendto, c->sync, SYS_ARG(r), sizeof *r, MSG_NOSIGNAL, 0, 0);
+	return n == (long)sizeof *r ? 0 : n < 0 ? (int)n : -EIO;
+}
+
+HANDLER(sync_arrive)
+{
+	(void)op;
+	int r = send_report(c, REPORT_SYNC, 0, 0);
+	return r < 0 ? fail(c, STEP_SEND, r) : 0;
+}
+
+/* The host answers with the index of the op that waits. When the host dies the
+ * socket closes, and so does this process: nothing half-made stays behind. */
+HANDLER(sync_await)
+{
+	u32 index = 0;
+	(void)op;
+	long n = sys_read(c->sync, &index, sizeof index);
+	if (n < 0)
+		return fail(c, STEP_RECEIVE, n);
+	if (n == 0)
+		sys_exit(1);
+	if (n != (long)sizeof index || index != c->index)
+		return fail(c, STEP_RECEIVE, -EPROTO);
+	return 0;
+}

@@ -1,0 +1,61 @@
+// Package facts is what specconv may know about the host: plain data, printable
+// as JSON, so that a plan can be computed, and tested, without that host.
+// internal/probe fills it.
+package facts
+
+// Facts describes one host as one process sees it.
+type Facts struct {
+	KernelMajor int    `json:"kernelMajor"`
+	KernelMinor int    `json:"kernelMinor"`
+	Arch        string `json:"arch"` // GOARCH: "amd64", "arm64"
+	EUID        uint32 `json:"euid"`
+	// UserNS says that the process is not in the initial user namespace, where
+	// for example mknod(2) is refused whatever the capabilities.
+	UserNS bool `json:"userNS"`
+	// Caps is the permitted capability set; the config's sets are cut to it.
+	Caps     uint64 `json:"caps"`
+	AppArmor bool   `json:"appArmor"`
+	SELinux  bool   `json:"seLinux"`
+	Cgroup   Cgroup `json:"cgroup"`
+}
+
+// Kernel reports whether the kernel is at least major.minor.
+func (f *Facts) Kernel(major, minor int) bool {
+	return f.KernelMajor > major || f.KernelMajor == major && f.KernelMinor >= minor
+}
+
+// Cgroup is the layout of the control groups.
+type Cgroup struct {
+	// Unified says that there is only cgroup v2. On a hybrid host it is false and
+	// one of the hierarchies has V2 set.
+	Unified     bool        `json:"unified"`
+	Hierarchies []Hierarchy `json:"hierarchies"`
+}
+
+// Hierarchy is one mounted cgroup tree.
+type Hierarchy struct {
+	// Name is what stands in /proc/self/cgroup: "memory", "cpu,cpuacct",
+	// "name=systemd", and "" for v2.
+	Name string `json:"name"`
+	// Controllers are the v1 controllers of the tree, or what cgroup.controllers
+	// of the v2 root lists.
+	Controllers []string `json:"controllers,omitempty"`
+	// Mount is the mount point, "/sys/fs/cgroup/memory".
+	Mount string `json:"mount"`
+	// Own is the caller's cgroup below the mount point, "/" at the top.
+	Own string `json:"own"`
+	V2  bool   `json:"v2,omitempty"`
+}
+
+// With returns the index of the v1 hierarchy (or on a unified host the v2 one)
+// that has the controller, and -1 when no mounted tree has it.
+func (c *Cgroup) With(controller string) int {
+	for i := range c.Hierarchies {
+		for _, n := range c.Hierarchies[i].Controllers {
+			if n == controller {
+				return i
+			}
+		}
+	}
+	return -1
+}

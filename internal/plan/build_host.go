@@ -1,0 +1,67 @@
+package plan
+
+// Constructors of host-side and sync ops. Every one takes the config field that
+// asked for it, so that no op is without a source.
+
+// CgroupMake makes rel below the hierarchy mounted at mount; open is the file
+// that the init joins by ("tasks"), or "" for the directory itself (v2).
+func CgroupMake(field, hierarchy, path, open string, into Slot, v2 bool) Op {
+	op := Op{Code: OpCgroupMake, Field: field, Str: [3]string{hierarchy, path, open}, Num: [4]uint64{uint64(into)}}
+	if v2 {
+		op.Flags |= FlagV2
+	}
+	return op
+}
+
+// CgroupWrite writes one value into a cgroup file; flags may be FlagIgnore.
+func CgroupWrite(field, dir, file, value string, flags uint32) Op {
+	return Op{Code: OpCgroupWrite, Field: field, Flags: flags, Str: [3]string{dir, file, value}}
+}
+
+// NsOpen opens a namespace file of the given CLONE_NEW* type.
+func NsOpen(field, path string, nstype uint64, into Slot) Op {
+	return Op{Code: OpNsOpen, Field: field, Str: [3]string{path}, Num: [4]uint64{nstype, uint64(into)}}
+}
+
+// TreeOpen clones the mounts at a host path; flags may be FlagRecursive.
+func TreeOpen(field, path string, into Slot, flags uint32) Op {
+	return Op{Code: OpTreeOpen, Field: field, Flags: flags, Str: [3]string{path}, Num: [4]uint64{uint64(into)}}
+}
+
+// TreeIdmap maps the owners of a detached tree. Each line of uids and gids is
+// "container host size", as in uid_map; flags may be FlagRecursive.
+func TreeIdmap(field string, tree Slot, uids, gids []string, flags uint32) Op {
+	return Op{Code: OpTreeIdmap, Field: field, Flags: flags, Num: [4]uint64{uint64(tree)}, Blob: [2][]byte{List(uids), List(gids)}}
+}
+
+// GateOpen makes the start gate.
+func GateOpen(field string) Op { return Op{Code: OpGateOpen, Field: field} }
+
+// Spawn starts the init with the CLONE_NEW* flags, in the v2 cgroup of the slot.
+func Spawn(field string, flags uint64, cgroup Slot) Op {
+	return Op{Code: OpSpawn, Field: field, Num: [4]uint64{flags, uint64(cgroup)}}
+}
+
+// IDMap writes the maps of the user namespace that the init has made.
+func IDMap(field string, uids, gids []string, denySetgroups bool) Op {
+	op := Op{Code: OpIDMap, Field: field, Blob: [2][]byte{List(uids), List(gids)}}
+	if denySetgroups {
+		op.Flags |= FlagDenySetgrp
+	}
+	return op
+}
+
+// StateSave records the process in state.json.
+func StateSave(field string) Op { return Op{Code: OpStateSave, Field: field} }
+
+// Hook runs a runtime-namespace hook. timeout is in seconds, 0 for none.
+func Hook(field, kind string, index int, path string, args, env []string, timeout int) Op {
+	return Op{Code: OpHook, Field: field, Num: [4]uint64{uint64(index), uint64(timeout)}, Str: [3]string{kind, path},
+		Blob: [2][]byte{List(args), List(env)}}
+}
+
+// SyncArrive is the init's word that it has come this far.
+func SyncArrive(at string) Op { return Op{Code: OpSyncArrive, Str: [3]string{at}} }
+
+// SyncAwait holds the init until the host has come this far.
+func SyncAwait(at string) Op { return Op{Code: OpSyncAwait, Str: [3]string{at}} }
