@@ -112,7 +112,8 @@ static int legacy_fs(struct ctx *c, const struct op *op, int target)
 	(void)put_num(name, 0, sizeof name, (u64)target);
 	u32 attr = (u32)op->num[MOUNT_FS_ATTR];
 	ulong flags = (attr & 0xful) | (attr & MOUNT_ATTR_NOATIME ? 1024ul : 0) | (attr & MOUNT_ATTR_NODIRATIME ? 2048ul : 0) |
-		      (attr & MOUNT_ATTR_STRICTATIME ? 1ul << 24 : 0);
+		      (attr & MOUNT_ATTR_STRICTATIME ? 1ul << 24 : 0) |
+		      op->num[MOUNT_FS_MS];
 	r = sys_mount(op_str(c, op, MOUNT_FS_SOURCE), name, op_str(c, op, MOUNT_FS_TYPE), flags, data);
 	(void)sys1(__NR_fchdir, cwd);
 	return r < 0 ? fail(c, STEP_MOUNT, r) : 0;
@@ -167,7 +168,14 @@ HANDLER(mount_bind)
 		r = set_attr(c, tree, op->num[MOUNT_BIND_ATTR], 0, 0);
 	if (r < 0)
 		return r;
-	owned_fd target = open_target(c, op, op_str(c, op, MOUNT_BIND_AT));
+	/* A missing target is made of the kind that its source is. */
+	struct stat st;
+	r = sys_fstat(tree, &st);
+	if (r < 0)
+		return fail(c, STEP_FSTAT, r);
+	struct op how = *op;
+	how.flags &= ~(u32)((st.st_mode & S_IFMT) == S_IFDIR ? FLAG_MAKE_FILE : FLAG_MAKE_DIR);
+	owned_fd target = open_target(c, &how, op_str(c, op, MOUNT_BIND_AT));
 	if (target < 0)
 		return target;
 	r = attach(c, tree, target);

@@ -2,7 +2,7 @@
 #pragma once
 
 #define PLAN_MAGIC 0x314e414c50455241ull
-#define PLAN_ABI 0xb6f141aa1fd4378dull
+#define PLAN_ABI 0xe71ad66598e7e5a4ull
 #define PLAN_HEADER_SIZE 64
 #define PLAN_OP_SIZE 64
 #define PLAN_MAX_SIZE 16777216
@@ -217,6 +217,7 @@ enum {
 	MOUNT_FS_OPTIONS = 0,
 	MOUNT_FS_ATTR = 0,
 	MOUNT_FS_PROPAGATION = 1,
+	MOUNT_FS_MS = 2,
 	MOUNT_BIND_SOURCE = 0,
 	MOUNT_BIND_TREE = 3,
 	MOUNT_BIND_AT = 1,
@@ -326,7 +327,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_SPAWN] = {0, 1, 1, 0, 0x0, {KIND_NUM, KIND_SLOT_OPT, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_ID_MAP] = {0, 2, 2, 0, 0x800, {0, 0, 0, 0}, {0, 0, 0}, {KIND_LIST, KIND_LIST}},
 	[OP_STATE_SAVE] = {0, 1, 9, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
-	[OP_HOOK] = {0, 5, 5, 0, 0x0, {KIND_NUM, KIND_NUM, 0, 0}, {KIND_STR, KIND_STR, 0}, {KIND_LIST, KIND_LIST}},
+	[OP_HOOK] = {0, 5, 5, 0, 0x400, {KIND_NUM, KIND_NUM, 0, 0}, {KIND_STR, KIND_STR, 0}, {KIND_LIST, KIND_LIST}},
 	[OP_SYNC_ARRIVE] = {2, 2, 9, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_SYNC_AWAIT] = {2, 2, 9, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_FD_SEAL] = {1, 2, 2, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
@@ -335,7 +336,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_NS_JOIN] = {1, 2, 2, 0, 0x0, {KIND_NUM, KIND_SLOT_IN, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_UNSHARE] = {1, 2, 2, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_TIME_OFFSET] = {1, 2, 2, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
-	[OP_FORK] = {1, 2, 2, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
+	[OP_FORK] = {2, 2, 2, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_BECOME_ROOT] = {1, 2, 2, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_SESSION] = {1, 2, 2, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_KEYRING] = {1, 2, 2, 0, 0x1, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
@@ -346,7 +347,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_NULL_OPEN] = {1, 2, 3, 3, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_MOUNT_PROPAGATION] = {1, 3, 3, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_ROOT_BIND] = {1, 3, 3, 1, 0x1002, {KIND_SLOT_OPT, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
-	[OP_MOUNT_FS] = {1, 3, 3, 0, 0x7d, {KIND_NUM, KIND_NUM, 0, 0}, {KIND_STR, KIND_STR_OPT, KIND_STR}, {KIND_LIST, 0}},
+	[OP_MOUNT_FS] = {1, 3, 3, 0, 0x7d, {KIND_NUM, KIND_NUM, KIND_NUM, 0}, {KIND_STR, KIND_STR_OPT, KIND_STR}, {KIND_LIST, 0}},
 	[OP_MOUNT_BIND] = {1, 3, 3, 0, 0x1f, {KIND_NUM, KIND_NUM, KIND_NUM, KIND_SLOT_OPT}, {KIND_STR_OPT, KIND_STR, 0}, {0, 0}},
 	[OP_MOUNT_REMOUNT] = {1, 3, 3, 0, 0x200, {KIND_NUM, KIND_NUM, KIND_NUM, 0}, {KIND_STR, 0, 0}, {KIND_LIST, 0}},
 	[OP_MOUNT_READONLY] = {1, 6, 7, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
@@ -377,7 +378,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_CWD_MAKE] = {1, 8, 8, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_IDENTITY] = {1, 8, 8, 0, 0x100, {KIND_NUM, KIND_NUM, KIND_NUM, 0}, {0, 0, 0}, {KIND_BYTES, 0}},
 	[OP_CAPS_SET] = {1, 8, 8, 0, 0x0, {KIND_NUM, KIND_NUM, KIND_NUM, KIND_NUM}, {0, 0, 0}, {0, 0}},
-	[OP_CWD] = {1, 8, 8, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
+	[OP_CWD] = {1, 8, 8, 0, 0x1, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_HOME_FIND] = {1, 8, 8, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_EXEC_FIND] = {1, 8, 8, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, KIND_STR_OPT, 0}, {0, 0}},
 	[OP_ENV] = {1, 8, 8, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {KIND_LIST, 0}},

@@ -76,6 +76,12 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
 #define sys4(n, a, b, c, d) sys6(n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), 0, 0)
 #define sys5(n, a, b, c, d, e) sys6(n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), SYS_ARG(e), 0)
 
+#ifdef __NR_newfstatat
+#define SYS_FSTATAT __NR_newfstatat
+#else
+#define SYS_FSTATAT __NR_fstatat64
+#endif
+
 static inline int sys_close(int fd)
 {
 	return (int)sys1(__NR_close, fd);

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0xb6f141aa1fd4378d
+const abiHash uint64 = 0xe71ad66598e7e5a4

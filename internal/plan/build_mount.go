@@ -31,13 +31,14 @@ type Mount struct {
 	Attr        uint64   // see Attr
 	Rattr       uint64   // the same, for the whole tree
 	Propagation uint64   // Prop* bits, 0 for none
+	MS          uint64   // further flags of mount(2), with FlagLegacy
 	Flags       uint32
 }
 
 // MountFs mounts a new file system.
 func MountFs(m Mount) Op {
 	return Op{Code: OpMountFs, Field: m.Field, Flags: m.Flags, Str: [3]string{m.Type, m.Source, m.At},
-		Num: [4]uint64{m.Attr, m.Propagation}, Blob: [2][]byte{List(m.Options)}}
+		Num: [4]uint64{m.Attr, m.Propagation, m.MS}, Blob: [2][]byte{List(m.Options)}}
 }
 
 // MountBind binds a path or a tree.

@@ -30,6 +30,9 @@ var propBits = []bitName{
 	{PropShared, "shared"}, {PropSlave, "slave"}, {PropPrivate, "private"}, {PropUnbindable, "unbindable"}, {PropRec, "recursive"},
 }
 
+// msBits are the flags of mount(2) that are not mount attributes.
+var msBits = []bitName{{16, "sync"}, {64, "mand"}, {128, "dirsync"}, {1 << 16, "acl"}, {1 << 23, "iversion"}, {1 << 25, "lazytime"}}
+
 // Mount attributes, as in mount_setattr(2).
 const (
 	AttrReadonly    = 0x01

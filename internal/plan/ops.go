@@ -142,10 +142,9 @@ const (
 	FlagV2         uint32 = 1 << 7
 	FlagKeepGroups uint32 = 1 << 8
 	FlagFlagsSet   uint32 = 1 << 9
-	FlagStopsAt    uint32 = 1 << 10 // startContainer hook: a failure ends the container
+	FlagInheritEnv uint32 = 1 << 10
 	FlagDenySetgrp uint32 = 1 << 11
 	FlagParentPriv uint32 = 1 << 12
-	FlagNoTty      uint32 = 1 << 13
 )
 
 var makeFlags = []bitName{{uint64(FlagMakeDir), "mkdir"}, {uint64(FlagMakeFile), "mkfile"}, {uint64(FlagRealDir), "real-dir"}}

@@ -1,0 +1,154 @@
+// Package hooks runs OCI hooks in the runtime's namespaces (config.md,
+// POSIX-platform Hooks). Those of the container's namespaces are run by the
+// init.
+//
+// A hook without an env member gets the runtime's environment, one with an env
+// member, even an empty one, exactly that; PATH is never needed to find it. It
+// inherits no descriptor but its standard streams, runs in the bundle's
+// directory, and leads a process group of its own, which is killed whole when
+// its timeout ends.
+package hooks
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// Error says which hook failed and how.
+type Error struct {
+	Kind   string // "createRuntime"
+	Index  int
+	Path   string
+	Reason string // "exit status 3", "killed after 2 s", "no such file or directory"
+	Output string // the end of what it printed
+}
+
+// Error prints `hooks.createRuntime[0] "/bin/x": exit status 3: its output`.
+func (e *Error) Error() string {
+	s := fmt.Sprintf("hooks.%s[%d] %q: %s", e.Kind, e.Index, e.Path, e.Reason)
+	if e.Output != "" {
+		s += ": " + e.Output
+	}
+	return s
+}
+
+// Run runs one hook with the state, JSON, on its stdin.
+func Run(kind string, index int, h *specs.Hook, state []byte, dir string) error {
+	fail := func(reason, output string) error {
+		return &Error{Kind: kind, Index: index, Path: h.Path, Reason: reason, Output: output}
+	}
+	stdin, err := stateFile(state)
+	if err != nil {
+		return fail(err.Error(), "")
+	}
+	defer stdin.Close()
+	var out tail
+	cmd := &exec.Cmd{Path: h.Path, Args: h.Args, Env: h.Env, Dir: dir, Stdin: stdin, Stdout: &out, Stderr: &out,
+		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
+		// A child that keeps the output open after the hook has ended is not waited for.
+		WaitDelay: 100 * time.Millisecond}
+	if len(h.Args) == 0 {
+		cmd.Args = []string{h.Path}
+	}
+	if h.Env == nil {
+		cmd.Env = os.Environ()
+	} else if len(h.Env) == 0 {
+		cmd.Env = []string{}
+	}
+	if err := cmd.Start(); err != nil {
+		var pe *os.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return fail(err.Error(), "")
+	}
+	timedOut := false
+	if h.Timeout != nil {
+		timer := time.AfterFunc(time.Duration(*h.Timeout)*time.Second, func() {
+			timedOut = true
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		})
+		err = cmd.Wait()
+		timer.Stop()
+	} else {
+		err = cmd.Wait()
+	}
+	var exit *exec.ExitError
+	switch {
+	case timedOut:
+		return fail(fmt.Sprintf("killed after its timeout of %d s", *h.Timeout), out.text())
+	case err == nil || errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success():
+		return nil
+	case errors.As(err, &exit):
+		return fail(exitText(exit.ProcessState), out.text())
+	default:
+		return fail(err.Error(), out.text())
+	}
+}
+
+// RunAll runs hooks in their order and stops at the first failure.
+func RunAll(kind string, hs []specs.Hook, state []byte, dir string) error {
+	for i := range hs {
+		if err := Run(kind, i, &hs[i], state, dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RunEach runs all hooks whatever happens, and returns every failure; poststop
+// hooks are run so.
+func RunEach(kind string, hs []specs.Hook, state []byte, dir string) []error {
+	var errs []error
+	for i := range hs {
+		if err := Run(kind, i, &hs[i], state, dir); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+func exitText(p *os.ProcessState) string {
+	if ws, ok := p.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return "killed by " + ws.Signal().String()
+	}
+	return p.String()
+}
+
+// stateFile puts the state into a file in memory: a hook that does not read its
+// stdin blocks nobody, however long the annotations are.
+func stateFile(state []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate("state", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "state")
+	if _, err := f.WriteAt(state, 0); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// tail keeps the last bytes written to it; that is where the reason stands.
+type tail struct{ b []byte }
+
+const tailSize = 2048
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p...)
+	if len(t.b) > tailSize {
+		t.b = append(t.b[:0], t.b[len(t.b)-tailSize:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) text() string { return strings.TrimSpace(string(t.b)) }

@@ -1,0 +1,8 @@
+package initbin
+
+import "embed"
+
+// Of one machine only: the other's init would be dead weight.
+//
+//go:embed all:bin/amd64
+var files embed.FS

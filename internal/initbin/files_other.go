@@ -1,0 +1,7 @@
+//go:build !amd64 && !arm64
+
+package initbin
+
+import "embed"
+
+var files embed.FS

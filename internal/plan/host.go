@@ -1,0 +1,88 @@
+package plan
+
+// What the host interpreter reads from its ops. The numbers of the arguments
+// stay in this package, beside the constructors.
+
+// Outs are the slots that an op fills with descriptors, in the order in which
+// the init numbers those it inherits.
+func (op *Op) Outs() []Slot {
+	r, ok := row(op.Code)
+	if !ok {
+		return nil
+	}
+	var out []Slot
+	for n := uint8(0); n < 4; n++ {
+		for i := range r.args {
+			if r.args[i].kind == argSlotOut && r.args[i].at == n {
+				out = append(out, Slot(op.Num[n]))
+			}
+		}
+	}
+	return append(out, r.fills...)
+}
+
+// Has reports whether a flag is set.
+func (op *Op) Has(flag uint32) bool { return op.Flags&flag != 0 }
+
+// CgroupMakeArgs returns the directory and the file in it to open.
+func (op *Op) CgroupMakeArgs() (path, open string) { return op.Str[1], op.Str[2] }
+
+// CgroupWriteArgs returns the directory, the file in it and the value.
+func (op *Op) CgroupWriteArgs() (dir, file, value string) { return op.Str[0], op.Str[1], op.Str[2] }
+
+// NsOpenArgs returns the path and the CLONE_NEW* type it must have.
+func (op *Op) NsOpenArgs() (path string, nstype uint64) { return op.Str[0], op.Num[0] }
+
+// TreeOpenArgs returns the path.
+func (op *Op) TreeOpenArgs() (path string) { return op.Str[0] }
+
+// TreeIdmapArgs returns the tree and the lines of its maps.
+func (op *Op) TreeIdmapArgs() (tree Slot, uids, gids []string) {
+	return Slot(op.Num[0]), Unlist(op.Blob[0]), Unlist(op.Blob[1])
+}
+
+// SpawnArgs returns the CLONE_NEW* flags and the v2 cgroup, or NoSlot.
+func (op *Op) SpawnArgs() (flags uint64, cgroup Slot) { return op.Num[0], Slot(op.Num[1]) }
+
+// IDMapArgs returns the lines of the maps.
+func (op *Op) IDMapArgs() (uids, gids []string) { return Unlist(op.Blob[0]), Unlist(op.Blob[1]) }
+
+// HookArgs returns a hook; env is nil where the runtime's is inherited.
+func (op *Op) HookArgs() (kind string, index int, path string, args, env []string, timeout int) {
+	env = Unlist(op.Blob[1])
+	if env == nil && !op.Has(FlagInheritEnv) {
+		env = []string{}
+	}
+	return op.Str[0], int(op.Num[0]), op.Str[1], Unlist(op.Blob[0]), env, int(op.Num[1])
+}
+
+// Value is the one argument that a message shows for an op: the target of a
+// mount, the key of a sysctl.
+func (op *Op) Value() string {
+	r, ok := row(op.Code)
+	if !ok {
+		return ""
+	}
+	first := ""
+	for i := range r.args {
+		a := &r.args[i]
+		if a.kind != argStr && a.kind != argStrOpt {
+			continue
+		}
+		if a.name == "at" || a.name == "path" {
+			return op.Str[a.at]
+		}
+		if first == "" {
+			first = op.Str[a.at]
+		}
+	}
+	return first
+}
+
+// Args0 is the program of an exec op.
+func (op *Op) Args0() string {
+	if a := Unlist(op.Blob[0]); len(a) > 0 {
+		return a[0]
+	}
+	return ""
+}

@@ -1,0 +1,113 @@
+// Package probe looks at the host and fills facts.Facts. It is the only room
+// that does, so that everything decided about a host can be replayed without it.
+package probe
+
+import (
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/internal/facts"
+)
+
+// Want says which facts a config needs beyond the ones that every plan does.
+type Want struct {
+	LSM bool // AppArmor and SELinux
+}
+
+// Host gathers the facts. What cannot be read is left at its zero value: a
+// config that needs it is then refused with its field.
+func Host(w Want) *facts.Facts {
+	f := &facts.Facts{Arch: runtime.GOARCH, EUID: uint32(syscall.Geteuid()), Caps: permitted()}
+	f.KernelMajor, f.KernelMinor = kernel()
+	f.UserNS = inUserNS()
+	f.Cgroup = cgroups()
+	if w.LSM {
+		f.AppArmor = firstByte("/sys/module/apparmor/parameters/enabled") == 'Y'
+		f.SELinux = isDir("/sys/fs/selinux/class")
+	}
+	return f
+}
+
+func kernel() (major, minor int) {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return 0, 0
+	}
+	n := 0
+	nums := [2]int{}
+	for _, c := range u.Release {
+		if c >= '0' && c <= '9' {
+			nums[n] = nums[n]*10 + int(c-'0')
+		} else if n++; n == 2 {
+			break
+		}
+	}
+	return nums[0], nums[1]
+}
+
+func permitted() uint64 {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if unix.Capget(&head, &data[0]) != nil {
+		return 0
+	}
+	return uint64(data[0].Permitted) | uint64(data[1].Permitted)<<32
+}
+
+// inUserNS reads the id map: only the initial user namespace maps everything
+// onto itself.
+func inUserNS() bool {
+	b := readFile("/proc/self/uid_map")
+	return strings.Join(strings.Fields(string(b)), " ") != "0 0 4294967295"
+}
+
+func firstByte(path string) byte {
+	b := readFile(path)
+	if len(b) == 0 {
+		return 0
+	}
+	return b[0]
+}
+
+func isDir(path string) bool {
+	var st syscall.Stat_t
+	return syscall.Stat(path, &st) == nil && st.Mode&syscall.S_IFMT == syscall.S_IFDIR
+}
+
+// readFile reads a small file of a kernel file system with three system calls;
+// os.ReadFile would register it with the poller. Missing files read as empty.
+func readFile(path string) []byte {
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer syscall.Close(fd)
+	buf := make([]byte, 4096)
+	n := 0
+	for {
+		m, err := syscall.Read(fd, buf[n:])
+		if err == syscall.EINTR {
+			continue
+		}
+		if m <= 0 || err != nil {
+			return buf[:n]
+		}
+		if n += m; n == len(buf) {
+			buf = append(buf, make([]byte, len(buf))...)
+		}
+	}
+}
+
+// mountinfo lists every mount; it is read only on hosts whose cgroups
+// are not at the usual places.
+func mountinfo() []byte {
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil
+	}
+	return b
+}

@@ -1,0 +1,265 @@
+// Package state keeps what the runtime remembers of a container between two
+// commands.
+//
+// A container ID has two files in the state root: ID.json, the record, written
+// by atomic rename under a lock, and ID.gate, the fifo on which the process
+// waits for start. There is no directory for each container: making and
+// removing one costs more than everything else here. ID.dead is the record of a
+// deleted container whose poststop hooks have not all succeeded.
+package state
+
+import (
+	"strconv"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/tare-oci/tare/internal/ojson"
+)
+
+// Schema is the version of the record's form. A record of a newer schema is
+// refused; older ones are read as they are.
+const Schema = 1
+
+// State is the record. Whether a container runs is not in it: that is derived
+// from what can be observed.
+type State struct {
+	Schema      int
+	ID          string
+	Bundle      string // absolute
+	Rootfs      string // absolute
+	Created     string // RFC 3339 with nanoseconds, UTC
+	Owner       uint32 // uid of the creator
+	Annotations map[string]string
+
+	// Pid is the container's process on the host, 0 until it exists, and
+	// PidStart its start time in clock ticks (field 22 of /proc/PID/stat),
+	// which tells it from a later process of the same number.
+	Pid      int
+	PidStart uint64
+
+	// Cgroups are the container's directories.
+	Cgroups []Cgroup
+	// PidNamespace says that the process is the first of its own pid namespace,
+	// so that all processes of the container end with it.
+	PidNamespace bool
+
+	Poststart []specs.Hook
+	Poststop  []specs.Hook
+}
+
+// Cgroup is one directory of the container in one hierarchy.
+type Cgroup struct {
+	Hierarchy string   // "memory", "name=systemd", "" for v2
+	Mount     string   // where the hierarchy is mounted
+	Path      string   // below Mount
+	V2        bool     `json:",omitempty"`
+	Created   []string // what tare made, outermost first, below Mount
+}
+
+// Encode returns the record as JSON.
+func (s *State) Encode() []byte {
+	var w ojson.Writer
+	w.Object()
+	w.Key("schema").Int(Schema)
+	w.Key("id").String(s.ID)
+	w.Key("bundle").String(s.Bundle)
+	w.Key("rootfs").String(s.Rootfs)
+	w.Key("created").String(s.Created)
+	w.Key("owner").Uint(uint64(s.Owner))
+	w.Key("pid").Int(int64(s.Pid))
+	w.Key("pidStart").Uint(s.PidStart)
+	w.Key("pidNamespace").Bool(s.PidNamespace)
+	if len(s.Annotations) > 0 {
+		w.Key("annotations").Object()
+		for _, k := range sortedKeys(s.Annotations) {
+			w.Key(k).String(s.Annotations[k])
+		}
+		w.End()
+	}
+	w.Key("cgroups").Array()
+	for i := range s.Cgroups {
+		c := &s.Cgroups[i]
+		w.Object()
+		w.Key("hierarchy").String(c.Hierarchy)
+		w.Key("mount").String(c.Mount)
+		w.Key("path").String(c.Path)
+		if c.V2 {
+			w.Key("v2").Bool(true)
+		}
+		strings(&w, "created", c.Created)
+		w.End()
+	}
+	w.End()
+	hooks(&w, "poststart", s.Poststart)
+	hooks(&w, "poststop", s.Poststop)
+	w.End()
+	return w.Bytes()
+}
+
+func strings(w *ojson.Writer, key string, ss []string) {
+	if len(ss) == 0 {
+		return
+	}
+	w.Key(key).Array()
+	for _, s := range ss {
+		w.String(s)
+	}
+	w.End()
+}
+
+func hooks(w *ojson.Writer, key string, hs []specs.Hook) {
+	if len(hs) == 0 {
+		return
+	}
+	w.Key(key).Array()
+	for i := range hs {
+		h := &hs[i]
+		w.Object()
+		w.Key("path").String(h.Path)
+		strings(w, "args", h.Args)
+		if h.Env != nil { // absent and empty are two things: see package hooks
+			w.Key("env").Array()
+			for _, e := range h.Env {
+				w.String(e)
+			}
+			w.End()
+		}
+		if h.Timeout != nil {
+			w.Key("timeout").Int(int64(*h.Timeout))
+		}
+		w.End()
+	}
+	w.End()
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		i := len(keys)
+		keys = append(keys, k)
+		for ; i > 0 && keys[i-1] > k; i-- {
+			keys[i] = keys[i-1]
+		}
+		keys[i] = k
+	}
+	return keys
+}
+
+// Decode reads a record.
+func Decode(data []byte) (*State, error) {
+	s := new(State)
+	d := ojson.NewDecoder(data)
+	if d.Object() {
+		for d.Next() {
+			s.member(d)
+		}
+	}
+	if err := d.Finish().Err(); err != nil {
+		return nil, err
+	}
+	if s.Schema < 1 || s.Schema > Schema {
+		return nil, &SchemaError{Schema: s.Schema}
+	}
+	return s, nil
+}
+
+// SchemaError says that a record was written by a newer tare.
+type SchemaError struct{ Schema int }
+
+func (e *SchemaError) Error() string {
+	return "state has schema " + strconv.Itoa(e.Schema) + ", this version of tare reads up to " + strconv.Itoa(Schema)
+}
+
+func (s *State) member(d *ojson.Decoder) {
+	switch d.Key() {
+	case "schema":
+		s.Schema = d.ReadInt()
+	case "id":
+		s.ID = d.ReadString()
+	case "bundle":
+		s.Bundle = d.ReadString()
+	case "rootfs":
+		s.Rootfs = d.ReadString()
+	case "created":
+		s.Created = d.ReadString()
+	case "owner":
+		s.Owner = d.ReadUint32()
+	case "pid":
+		s.Pid = d.ReadInt()
+	case "pidStart":
+		s.PidStart = d.ReadUint64()
+	case "pidNamespace":
+		s.PidNamespace = d.ReadBool()
+	case "annotations":
+		s.Annotations = make(map[string]string)
+		if d.Object() {
+			for d.Next() {
+				k := d.Key()
+				s.Annotations[k] = d.ReadString()
+			}
+		}
+	case "cgroups":
+		if d.Array() {
+			for d.Next() {
+				s.Cgroups = append(s.Cgroups, readCgroup(d))
+			}
+		}
+	case "poststart":
+		s.Poststart = readHooks(d)
+	case "poststop":
+		s.Poststop = readHooks(d)
+	default:
+		d.Unknown()
+	}
+}
+
+func readCgroup(d *ojson.Decoder) (c Cgroup) {
+	if !d.Object() {
+		return c
+	}
+	for d.Next() {
+		switch d.Key() {
+		case "hierarchy":
+			c.Hierarchy = d.ReadString()
+		case "mount":
+			c.Mount = d.ReadString()
+		case "path":
+			c.Path = d.ReadString()
+		case "v2":
+			c.V2 = d.ReadBool()
+		case "created":
+			c.Created = d.ReadStrings()
+		default:
+			d.Unknown()
+		}
+	}
+	return c
+}
+
+func readHooks(d *ojson.Decoder) (out []specs.Hook) {
+	if !d.Array() {
+		return nil
+	}
+	for d.Next() {
+		var h specs.Hook
+		if d.Object() {
+			for d.Next() {
+				switch d.Key() {
+				case "path":
+					h.Path = d.ReadString()
+				case "args":
+					h.Args = d.ReadStrings()
+				case "env":
+					h.Env = d.ReadStrings()
+				case "timeout":
+					t := d.ReadInt()
+					h.Timeout = &t
+				default:
+					d.Unknown()
+				}
+			}
+		}
+		out = append(out, h)
+	}
+	return out
+}

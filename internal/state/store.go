@@ -1,0 +1,344 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sort"
+	"strconv"
+	strs "strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Errors that callers tell apart. Their wording is part of the contract with
+// the engines.
+var (
+	ErrExist    = errors.New("container with given ID already exists")
+	ErrNotExist = errors.New("container does not exist")
+	ErrEmptyID  = errors.New("container id cannot be empty")
+	ErrID       = errors.New("invalid container ID format")
+)
+
+// CheckID accepts letters, digits and _ + . - ; nothing that could be a path.
+func CheckID(id string) error {
+	if id == "" {
+		return ErrEmptyID
+	}
+	if id == "." || id == ".." || len(id) > 240 {
+		return fmt.Errorf("%w: %q", ErrID, id)
+	}
+	for i := 0; i < len(id); i++ {
+		c := id[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '+' || c == '.' || c == '-') {
+			return fmt.Errorf("%w: %q has %q at byte %d; use letters, digits, _ + . and -", ErrID, id, c, i)
+		}
+	}
+	return nil
+}
+
+// Store is the state root.
+type Store struct{ root string }
+
+// Open returns the store at root. With create the directory is made, 0700, if
+// it is missing; its parent must exist.
+func Open(root string, create bool) (*Store, error) {
+	if create {
+		if err := mkdirAll(root); err != nil {
+			return nil, &fs.PathError{Op: "mkdir", Path: root, Err: err}
+		}
+	}
+	return &Store{root: root}, nil
+}
+
+func mkdirAll(path string) error {
+	err := syscall.Mkdir(path, 0o700)
+	if err == syscall.ENOENT {
+		if i := strs.LastIndexByte(path, '/'); i > 0 {
+			if err := mkdirAll(path[:i]); err != nil {
+				return err
+			}
+			err = syscall.Mkdir(path, 0o700)
+		}
+	}
+	if err == syscall.EEXIST {
+		return nil
+	}
+	return err
+}
+
+func (s *Store) path(id, ext string) string { return s.root + "/" + id + ext }
+
+// Record is one container's record, and the lock on it while it is held.
+type Record struct {
+	State
+	store *Store
+	fd    int // the locked file; -1 when read without the lock
+	// Busy says that pid is 0 and that the creator is at work.
+	Busy bool
+}
+
+// Create reserves an id: the record exists, locked, from here on.
+func (s *Store) Create(id string) (*Record, error) {
+	if err := CheckID(id); err != nil {
+		return nil, err
+	}
+	fd, err := open(s.path(id, ".json"), unix.O_CREAT|unix.O_EXCL|unix.O_RDWR)
+	if err == syscall.EEXIST {
+		return nil, fmt.Errorf("%w: %q", ErrExist, id)
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "create", Path: s.path(id, ".json"), Err: err}
+	}
+	r := &Record{store: s, fd: fd}
+	r.ID = id
+	if err := flock(fd, unix.LOCK_EX); err != nil {
+		r.Unlock()
+		return nil, fmt.Errorf("lock %s: %w", s.path(id, ".json"), err)
+	}
+	// A container of this name was deleted before, and its hooks failed; what
+	// they should have undone now belongs to the new one.
+	_ = syscall.Unlink(s.path(id, ".dead"))
+	return r, nil
+}
+
+// Load reads a record. With lock it also waits until nobody else changes it.
+func (s *Store) Load(id string, lock bool) (*Record, error) { return s.load(id, ".json", lock) }
+
+// LoadDead reads the record of a deleted container whose poststop hooks have to
+// run again, locked.
+func (s *Store) LoadDead(id string) (*Record, error) { return s.load(id, ".dead", true) }
+
+func (s *Store) load(id, ext string, lock bool) (*Record, error) {
+	if err := CheckID(id); err != nil {
+		return nil, err
+	}
+	path := s.path(id, ext)
+	for {
+		fd, err := open(path, unix.O_RDWR)
+		if err == syscall.ENOENT || err == syscall.ENOTDIR {
+			return nil, fmt.Errorf("%w: %q", ErrNotExist, id)
+		}
+		if err != nil {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		}
+		r := &Record{store: s, fd: fd}
+		if lock {
+			if err := flock(fd, unix.LOCK_EX); err != nil {
+				r.Unlock()
+				return nil, fmt.Errorf("lock %s: %w", path, err)
+			}
+			// The one we waited for may have replaced or removed the file.
+			if !same(fd, path) {
+				r.Unlock()
+				continue
+			}
+		}
+		data, err := readAll(fd)
+		if err != nil {
+			r.Unlock()
+			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+		}
+		if len(data) > 0 {
+			st, err := Decode(data)
+			if err != nil {
+				r.Unlock()
+				return nil, fmt.Errorf("state of container %q: %w", id, err)
+			}
+			r.State = *st
+		}
+		r.ID = id
+		if !lock {
+			// An unfinished record is being written, or its writer has died.
+			if r.Pid == 0 && flock(fd, unix.LOCK_SH|unix.LOCK_NB) != nil {
+				r.Busy = true
+			}
+			r.Unlock()
+		}
+		return r, nil
+	}
+}
+
+func same(fd int, path string) bool {
+	var a, b syscall.Stat_t
+	return syscall.Fstat(fd, &a) == nil && syscall.Stat(path, &b) == nil && a.Ino == b.Ino && a.Dev == b.Dev
+}
+
+// Begin writes the record into the file just created. Readers see either
+// nothing, which means creating, or all of it.
+func (r *Record) Begin() error {
+	data := r.Encode()
+	n, err := syscall.Pwrite(r.fd, data, 0)
+	if err == nil && n != len(data) {
+		err = syscall.EIO
+	}
+	if err != nil {
+		return &fs.PathError{Op: "write", Path: r.store.path(r.ID, ".json"), Err: err}
+	}
+	return nil
+}
+
+// Save replaces the record by an atomic rename; the lock moves to the new file.
+func (r *Record) Save() error {
+	tmp, path := r.store.path(r.ID, ".new"), r.store.path(r.ID, ".json")
+	fd, err := open(tmp, unix.O_CREAT|unix.O_TRUNC|unix.O_RDWR)
+	if err != nil {
+		return &fs.PathError{Op: "create", Path: tmp, Err: err}
+	}
+	err = flock(fd, unix.LOCK_EX)
+	if err == nil {
+		data := r.Encode()
+		var n int
+		if n, err = syscall.Write(fd, data); err == nil && n != len(data) {
+			err = syscall.EIO
+		}
+	}
+	if err == nil {
+		err = syscall.Rename(tmp, path)
+	}
+	if err != nil {
+		_ = syscall.Unlink(tmp)
+		syscall.Close(fd)
+		return &fs.PathError{Op: "write", Path: path, Err: err}
+	}
+	syscall.Close(r.fd)
+	r.fd = fd
+	return nil
+}
+
+// Unlock lets others at the record.
+func (r *Record) Unlock() {
+	if r.fd >= 0 {
+		syscall.Close(r.fd)
+		r.fd = -1
+	}
+}
+
+// Remove deletes the record and the gate.
+func (r *Record) Remove() error {
+	for _, ext := range []string{".gate", ".new", ".json"} {
+		if err := syscall.Unlink(r.store.path(r.ID, ext)); err != nil && err != syscall.ENOENT {
+			return &fs.PathError{Op: "unlink", Path: r.store.path(r.ID, ext), Err: err}
+		}
+	}
+	return nil
+}
+
+// Bury removes the container but keeps its record, so that delete can be
+// repeated until the poststop hooks have succeeded.
+func (r *Record) Bury() error {
+	_ = syscall.Unlink(r.store.path(r.ID, ".gate"))
+	from, to := r.store.path(r.ID, ".json"), r.store.path(r.ID, ".dead")
+	if err := syscall.Rename(from, to); err != nil && err != syscall.ENOENT {
+		return &fs.PathError{Op: "rename", Path: from, Err: err}
+	}
+	return nil
+}
+
+// Forget removes what Bury has kept.
+func (r *Record) Forget() error {
+	if err := syscall.Unlink(r.store.path(r.ID, ".dead")); err != nil && err != syscall.ENOENT {
+		return &fs.PathError{Op: "unlink", Path: r.store.path(r.ID, ".dead"), Err: err}
+	}
+	return nil
+}
+
+// List returns the ids in the store, sorted. A missing root is an error.
+func (s *Store) List() ([]string, error) {
+	names, err := readDir(s.root)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: s.root, Err: err}
+	}
+	var ids []string
+	for _, n := range names {
+		if id, ok := strs.CutSuffix(n, ".json"); ok && CheckID(id) == nil {
+			ids = append(ids, id)
+		}
+	}
+	sort.Strings(ids)
+	return ids, nil
+}
+
+func readDir(path string) ([]string, error) {
+	fd, err := open(path, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, err
+	}
+	defer syscall.Close(fd)
+	var names []string
+	buf := make([]byte, 16384)
+	for {
+		n, err := syscall.ReadDirent(fd, buf)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n <= 0 {
+			return names, nil
+		}
+		_, _, names = syscall.ParseDirent(buf[:n], -1, names)
+	}
+}
+
+func open(path string, flags int) (int, error) {
+	for {
+		fd, err := syscall.Open(path, flags|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+		if err != syscall.EINTR {
+			return fd, err
+		}
+	}
+}
+
+func flock(fd, how int) error {
+	for {
+		if err := syscall.Flock(fd, how); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
+func readAll(fd int) ([]byte, error) {
+	buf := make([]byte, 0, 4096)
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, make([]byte, len(buf))...)[:len(buf)]
+		}
+		n, err := syscall.Pread(fd, buf[len(buf):cap(buf)], int64(len(buf)))
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			return buf, nil
+		}
+		buf = buf[:len(buf)+n]
+	}
+}
+
+// StartTime is the start of a process in clock ticks since boot, and its state
+// letter; ok is false when there is no such process.
+func StartTime(pid int) (start uint64, status byte, ok bool) {
+	fd, err := open("/proc/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY)
+	if err != nil {
+		return 0, 0, false
+	}
+	defer syscall.Close(fd)
+	var buf [1024]byte
+	n, err := syscall.Read(fd, buf[:])
+	if err != nil || n <= 0 {
+		return 0, 0, false
+	}
+	// The name, in parentheses, may hold anything: count from its end.
+	text := string(buf[:n])
+	fields := strs.Fields(text[strs.LastIndexByte(text, ')')+1:])
+	if len(fields) < 20 {
+		return 0, 0, false
+	}
+	start, err = strconv.ParseUint(fields[19], 10, 64)
+	return start, fields[0][0], err == nil
+}

@@ -1,0 +1,97 @@
+package libcontainer
+
+import (
+	"errors"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/tare-oci/tare/internal/cgroup"
+	"github.com/tare-oci/tare/internal/state"
+)
+
+// dirs are the container's cgroups in the form of package cgroup.
+func dirs(rec *state.Record) []cgroup.Dir {
+	out := make([]cgroup.Dir, len(rec.Cgroups))
+	for i := range rec.Cgroups {
+		out[i] = cgroup.Dir{Mount: rec.Cgroups[i].Mount, Rel: rec.Cgroups[i].Path}
+	}
+	return out
+}
+
+// killCgroups kills every process of the container and waits until they are gone.
+func killCgroups(rec *state.Record) error {
+	return cgroup.Kill(time.Now().Add(removeWait), dirs(rec)...)
+}
+
+// removeCgroups removes what create made, and nothing else. Each hierarchy is
+// tried, whatever happens to another.
+func removeCgroups(rec *state.Record) error {
+	deadline := time.Now().Add(removeWait)
+	var errs []error
+	for i := len(rec.Cgroups) - 1; i >= 0; i-- {
+		errs = append(errs, removeCgroup(&rec.Cgroups[i], deadline))
+	}
+	return errors.Join(errs...)
+}
+
+func removeCgroup(c *state.Cgroup, deadline time.Time) error {
+	if !slices.Contains(c.Created, c.Path) {
+		return nil // it was there before, so it is not ours to remove
+	}
+	return cgroup.Remove(c.Mount, c.Path, c.Created, deadline)
+}
+
+// thaw lets frozen processes go on; there is nothing to do when they are not
+// frozen, and nothing to say when the cgroup is gone.
+func thaw(rec *state.Record) {
+	for i := range rec.Cgroups {
+		c := &rec.Cgroups[i]
+		dir := c.Mount + c.Path
+		switch {
+		case c.Hierarchy == "freezer":
+			_ = cgroup.Write(dir, "freezer.state", "THAWED")
+		case c.V2:
+			_ = cgroup.Write(dir, "cgroup.freeze|", "0")
+		}
+	}
+}
+
+// processes lists the container's pids on the host, ascending.
+func processes(rec *state.Record) ([]int, error) {
+	for i := range rec.Cgroups {
+		c := &rec.Cgroups[i]
+		// One hierarchy is enough: a process is in all of them. A named one has no
+		// controllers that could have moved it elsewhere.
+		if i == len(rec.Cgroups)-1 || c.V2 || c.Hierarchy == "name=systemd" {
+			pids, err := cgroup.Pids(c.Mount, c.Path, true)
+			if err != nil {
+				return nil, err
+			}
+			slices.Sort(pids)
+			return pids, nil
+		}
+	}
+	return []int{rec.Pid}, nil // without cgroups only the first process is known
+}
+
+// signalAll signals every process of the container; that there is none is no
+// error.
+func signalAll(rec *state.Record, sig syscall.Signal) error {
+	if sig == syscall.SIGKILL {
+		return killCgroups(rec)
+	}
+	pids, err := processes(rec)
+	if errors.Is(err, syscall.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,173 @@
+package libcontainer
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/hooks"
+	"github.com/tare-oci/tare/internal/state"
+	"github.com/tare-oci/tare/specconv"
+)
+
+// removeWait bounds how long a removal waits for processes to be gone.
+const removeWait = 10 * time.Second
+
+// Create makes the container: everything but the program, which waits for
+// Start. When it fails, nothing is left of the container.
+func (r *Runtime) Create(o CreateOptions) (*Container, error) {
+	c, err := r.create(o, true)
+	if err != nil {
+		return nil, fmt.Errorf("create failed: unable to start container process: %w", err)
+	}
+	return c, nil
+}
+
+// Run makes the container and starts its program at once.
+func (r *Runtime) Run(o CreateOptions) (*Container, error) {
+	c, err := r.create(o, false)
+	if err != nil {
+		return nil, fmt.Errorf("run failed: unable to start container process: %w", err)
+	}
+	return c, nil
+}
+
+func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
+	if err := state.CheckID(o.ID); err != nil {
+		return nil, err
+	}
+	// Nothing on the host changes before the config is accepted whole.
+	spec, res, err := o.compile(gate)
+	if err != nil {
+		return nil, err
+	}
+	store, err := state.Open(r.root, true)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := store.Create(o.ID)
+	if err != nil {
+		return nil, err
+	}
+	fillRecord(rec, &o, spec, res)
+	if err := rec.Begin(); err != nil {
+		_ = rec.Remove()
+		rec.Unlock()
+		return nil, err
+	}
+	h := newHost(res.Plan, rec, &o)
+	err = h.run()
+	if err == nil && !gate {
+		err = h.finish()
+	}
+	if err == nil && o.PidFile != "" && !gate {
+		err = writePidFile(o.PidFile, h.pid)
+	}
+	if err == nil && !gate {
+		if err = hooks.RunAll("poststart", rec.Poststart, stateJSON(rec, Running, h.pid), rec.Bundle); err != nil {
+			h.hooked = true
+		}
+	}
+	if h.sync >= 0 {
+		unix.Close(h.sync)
+	}
+	if err != nil {
+		h.fail()
+		return nil, err
+	}
+	rec.Unlock()
+	return &Container{runtime: r, rec: rec, Warnings: res.Warnings, child: true}, nil
+}
+
+// recorded runs when the init has arrived at the gate, and before it is let
+// wait there: the pid file is the last thing that create writes.
+func (h *host) recorded() error {
+	if h.opts.PidFile == "" {
+		return nil
+	}
+	return writePidFile(h.opts.PidFile, h.pid)
+}
+
+func fillRecord(rec *state.Record, o *CreateOptions, spec *specs.Spec, res *specconv.Result) {
+	rec.Bundle = o.Bundle
+	rec.Rootfs = spec.Root.Path
+	if !strings.HasPrefix(rec.Rootfs, "/") {
+		rec.Rootfs = filepath.Join(o.Bundle, rec.Rootfs)
+	}
+	rec.Created = time.Now().UTC().Format(time.RFC3339Nano)
+	rec.Owner = uint32(syscall.Geteuid())
+	rec.Annotations = spec.Annotations
+	if spec.Hooks != nil {
+		rec.Poststart, rec.Poststop = spec.Hooks.Poststart, spec.Hooks.Poststop
+	}
+	if spec.Linux != nil {
+		for _, n := range spec.Linux.Namespaces {
+			if n.Type == specs.PIDNamespace && n.Path == "" {
+				rec.PidNamespace = true
+			}
+		}
+	}
+	rec.Cgroups = make([]state.Cgroup, len(res.Cgroups))
+	for i, c := range res.Cgroups {
+		rec.Cgroups[i] = state.Cgroup{Hierarchy: c.Hierarchy, Mount: c.Mount, Path: c.Path, V2: c.V2, Created: []string{c.Path}}
+	}
+}
+
+// fail undoes everything, in reverse. The first error is the one to report;
+// what cannot be undone stays recorded, for delete --force.
+func (h *host) fail() {
+	if h.pid > 0 {
+		_ = syscall.Kill(h.pid, syscall.SIGKILL)
+		reap(h.pid)
+	}
+	if h.stage > 0 && h.stage != h.pid {
+		_ = syscall.Kill(h.stage, syscall.SIGKILL)
+		reap(h.stage)
+	}
+	if !h.rec.PidNamespace {
+		_ = killCgroups(h.rec)
+	}
+	h.closeSlots()
+	clean := true
+	for i := len(h.undo) - 1; i >= 0; i-- {
+		if h.undo[i]() != nil {
+			clean = false
+		}
+	}
+	if clean {
+		_ = h.rec.Remove()
+	}
+	if h.hooked {
+		// runtime.md, Lifecycle: a failed hook stops the container and goes on
+		// with step 12; failures of poststop hooks do not change the error.
+		_ = hooks.RunEach("poststop", h.rec.Poststop, stateJSON(h.rec, Stopped, 0), h.rec.Bundle)
+	}
+	h.rec.Unlock()
+}
+
+// writePidFile writes the decimal pid, without a newline, by rename.
+func writePidFile(path string, pid int) error {
+	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path))
+	fd, err := unix.Open(tmp, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return &fs.PathError{Op: "--pid-file: create", Path: tmp, Err: err}
+	}
+	_, err = unix.Write(fd, []byte(strconv.Itoa(pid)))
+	unix.Close(fd)
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		_ = unix.Unlink(tmp)
+		return fmt.Errorf("--pid-file: %w", err)
+	}
+	return nil
+}

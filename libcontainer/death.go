@@ -1,0 +1,106 @@
+package libcontainer
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// died says how the init ended without a report: by which signal, and whether
+// it was the memory limit. "EOF" is never a cause.
+func (h *host) died() error {
+	var ws syscall.WaitStatus
+	for {
+		_, err := syscall.Wait4(h.pid, &ws, 0, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("init ended without a report: %w", err)
+		}
+		break
+	}
+	h.pid = 0
+	return h.deathError(ws)
+}
+
+func (h *host) deathError(ws syscall.WaitStatus) error {
+	if ws.Signaled() {
+		if limit, kills := h.oomKills(); kills > 0 {
+			return fmt.Errorf("linux.resources.memory.limit: init was killed because the memory limit of %s bytes is too low", limit)
+		}
+		return fmt.Errorf("init was killed by %s (signal %d)", ws.Signal(), int(ws.Signal()))
+	}
+	return fmt.Errorf("init exited with status %d without a report", ws.ExitStatus())
+}
+
+// diedInInit tells a process that became the program from one that was killed
+// just before it could: the latter is still, or was when it ended, named
+// tare:init. It looks without reaping, so that the exit status stays for the
+// one who waits for the container.
+func (h *host) diedInInit() error {
+	var info unix.Siginfo
+	if err := unix.Waitid(unix.P_PID, h.pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil || info.Signo == 0 {
+		return nil // alive, and past the execve
+	}
+	comm := readProc(h.pid, "comm")
+	if strings.TrimSpace(comm) != "tare:init" {
+		return nil
+	}
+	return h.died()
+}
+
+// oomKills reads the memory limit of the container and how often it killed.
+func (h *host) oomKills() (limit string, kills int) {
+	for i := range h.rec.Cgroups {
+		c := &h.rec.Cgroups[i]
+		dir := c.Mount + c.Path
+		switch {
+		case c.Hierarchy == "memory":
+			limit = strings.TrimSpace(readFile(dir + "/memory.limit_in_bytes"))
+			kills = keyed(readFile(dir+"/memory.oom_control"), "oom_kill")
+		case c.V2:
+			if text := readFile(dir + "/memory.events"); text != "" {
+				limit = strings.TrimSpace(readFile(dir + "/memory.max"))
+				kills = keyed(text, "oom_kill")
+			}
+		}
+		if kills > 0 {
+			return limit, kills
+		}
+	}
+	return "", 0
+}
+
+// keyed finds "key N" in a flat keyed file.
+func keyed(text, key string) int {
+	for _, line := range strings.Split(text, "\n") {
+		if v, ok := strings.CutPrefix(line, key+" "); ok {
+			n, _ := strconv.Atoi(strings.TrimSpace(v))
+			return n
+		}
+	}
+	return 0
+}
+
+func readProc(pid int, name string) string {
+	return readFile("/proc/" + strconv.Itoa(pid) + "/" + name)
+}
+
+// readFile reads a small kernel file; one that cannot be read is empty.
+func readFile(path string) string {
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer syscall.Close(fd)
+	var buf [4096]byte
+	n, err := syscall.Read(fd, buf[:])
+	if err != nil || n < 0 {
+		return ""
+	}
+	return string(buf[:n])
+}

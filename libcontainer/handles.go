@@ -1,0 +1,133 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// openNamespace opens a namespace file and proves that it is one, of the type
+// that the config says.
+func openNamespace(path string, nstype uint64) (int, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	got, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
+	if err != nil {
+		unix.Close(fd)
+		return -1, errors.New("is not a namespace file (namespaces(7))")
+	}
+	if uint64(got) != nstype {
+		unix.Close(fd)
+		return -1, fmt.Errorf("is a namespace of another type (CLONE flag %#x, expected %#x)", got, nstype)
+	}
+	return fd, nil
+}
+
+func openTree(path string, recursive bool) (int, error) {
+	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
+	if recursive {
+		flags |= unix.AT_RECURSIVE
+	}
+	fd, err := unix.OpenTree(unix.AT_FDCWD, path, flags)
+	if err != nil {
+		return -1, &fs.PathError{Op: "open_tree", Path: path, Err: err}
+	}
+	return fd, nil
+}
+
+// idmapTree maps the owners of a detached tree through a user namespace that
+// exists only to carry the map.
+func idmapTree(tree int, uids, gids []string, recursive bool) error {
+	ns, err := mapNamespace(uids, gids)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(ns)
+	flags := uint(unix.AT_EMPTY_PATH)
+	if recursive {
+		flags |= unix.AT_RECURSIVE
+	}
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns)}
+	if err := unix.MountSetattr(tree, "", flags, &attr); err != nil {
+		return fmt.Errorf("mount_setattr for an id-mapped mount (its file system must support it): %w", err)
+	}
+	return nil
+}
+
+// mapNamespace makes a user namespace with the maps, held by a short-lived
+// process that does nothing.
+func mapNamespace(uids, gids []string) (int, error) {
+	var h host
+	exe, err := h.openInit(16)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(exe)
+	r, w, err := os.Pipe()
+	if err != nil {
+		return -1, err
+	}
+	defer r.Close()
+	defer w.Close()
+	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), []string{"tare-init", "hold"},
+		&syscall.ProcAttr{Env: []string{}, Files: []uintptr{r.Fd(), ^uintptr(0), ^uintptr(0)}, Sys: &syscall.SysProcAttr{
+			Cloneflags: unix.CLONE_NEWUSER, UidMappings: idMap(uids), GidMappings: idMap(gids), GidMappingsEnableSetgroups: true}})
+	if err != nil {
+		return -1, fmt.Errorf("user namespace for the map: %w", err)
+	}
+	defer func() {
+		w.Close() // the end of its stdin ends it
+		reap(pid)
+	}()
+	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("user namespace for the map: %w", err)
+	}
+	return fd, nil
+}
+
+func idMap(lines []string) []syscall.SysProcIDMap {
+	out := make([]syscall.SysProcIDMap, len(lines))
+	for i, l := range lines {
+		f := strings.Fields(l)
+		out[i].ContainerID, _ = strconv.Atoi(f[0])
+		out[i].HostID, _ = strconv.Atoi(f[1])
+		out[i].Size, _ = strconv.Atoi(f[2])
+	}
+	return out
+}
+
+// writeIDMaps maps the ids of the init's new user namespace. Each file takes
+// one write (user_namespaces(7)).
+func writeIDMaps(pid int, uids, gids []string, denySetgroups bool) error {
+	dir := "/proc/" + strconv.Itoa(pid)
+	if denySetgroups {
+		if err := writeFile(dir+"/setgroups", "deny"); err != nil {
+			return err
+		}
+	}
+	if err := writeFile(dir+"/uid_map", strings.Join(uids, "\n")+"\n"); err != nil {
+		return err
+	}
+	return writeFile(dir+"/gid_map", strings.Join(gids, "\n")+"\n")
+}
+
+func writeFile(path, value string) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, []byte(value)); err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: err}
+	}
+	return nil
+}

@@ -1,0 +1,250 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/hooks"
+	"github.com/tare-oci/tare/internal/cgroup"
+	"github.com/tare-oci/tare/internal/initproto"
+	"github.com/tare-oci/tare/internal/plan"
+	"github.com/tare-oci/tare/internal/state"
+	"github.com/tare-oci/tare/specconv"
+)
+
+// host runs the host's side of a plan. Each op that changes the host declares
+// its undo beside its do.
+type host struct {
+	plan  *plan.Plan
+	rec   *state.Record
+	opts  *CreateOptions
+	slots []int // descriptors by slot, -1 when not open on this side
+	order []int // those that the init inherits, in its numbering
+
+	sync  int // our end of the socket to the init
+	stage int // the process that was spawned
+	pid   int // the container's process: stage, or its sibling after a fork op
+	// saved says that a record with the pid is on disk; hooked, that a hook was
+	// started, so that the poststop hooks are due if the container fails.
+	saved, hooked bool
+	undo          []func() error
+	limits        cgroup.Writer // keeps a file open over the many lines of a device list
+}
+
+func newHost(p *plan.Plan, rec *state.Record, o *CreateOptions) *host {
+	h := &host{plan: p, rec: rec, opts: o, slots: make([]int, p.SlotCount()), sync: -1}
+	for i := range h.slots {
+		h.slots[i] = -1
+	}
+	return h
+}
+
+// run executes the list in its order: host ops are done, init ops are the
+// init's, and at sync ops the two meet.
+func (h *host) run() error {
+	for i := range h.plan.Ops {
+		op := &h.plan.Ops[i]
+		if op.Code.Side() == plan.Init {
+			continue
+		}
+		err := h.do(i, op)
+		if err == nil || op.Has(plan.FlagIgnore) && op.Code.Side() == plan.Host {
+			continue
+		}
+		return err
+	}
+	return nil
+}
+
+func (h *host) do(i int, op *plan.Op) error {
+	switch op.Code {
+	case plan.OpSyncArrive:
+		return h.await(i)
+	case plan.OpSyncAwait:
+		if op.Value() == specconv.SyncRecorded {
+			// The pid file is the last thing that create writes: an engine takes
+			// its presence for success.
+			if err := h.recorded(); err != nil {
+				return err
+			}
+		}
+		return h.release(i)
+	case plan.OpFork:
+		return h.awaitFork(i)
+	case plan.OpSpawn:
+		if err := h.spawn(op); err != nil {
+			return hostError(h.plan, i, err)
+		}
+		return nil
+	}
+	fd, err := h.prepare(op)
+	if err != nil {
+		var he *hooks.Error
+		if errors.As(err, &he) {
+			return err // names its field itself
+		}
+		return hostError(h.plan, i, err)
+	}
+	if outs := op.Outs(); len(outs) > 0 {
+		h.slots[outs[0]] = fd
+		h.order = append(h.order, fd)
+	}
+	return nil
+}
+
+// prepare does one host op and returns the descriptor it makes, if any.
+func (h *host) prepare(op *plan.Op) (int, error) {
+	switch op.Code {
+	case plan.OpNsOpen:
+		return openNamespace(op.NsOpenArgs())
+	case plan.OpTreeOpen:
+		return openTree(op.TreeOpenArgs(), op.Has(plan.FlagRecursive))
+	case plan.OpTreeIdmap:
+		tree, uids, gids := op.TreeIdmapArgs()
+		return -1, idmapTree(h.slots[tree], uids, gids, op.Has(plan.FlagRecursive))
+	case plan.OpCgroupMake:
+		return h.makeCgroup(op)
+	case plan.OpCgroupWrite:
+		return -1, h.limits.Write(op.CgroupWriteArgs())
+	case plan.OpGateOpen:
+		return h.rec.MakeGate()
+	case plan.OpIDMap:
+		uids, gids := op.IDMapArgs()
+		return -1, writeIDMaps(h.stage, uids, gids, op.Has(plan.FlagDenySetgrp))
+	case plan.OpStateSave:
+		return -1, h.save()
+	case plan.OpHook:
+		return -1, h.hook(op)
+	}
+	return -1, fmt.Errorf("no host handler for %s", op.Code.Name())
+}
+
+func (h *host) makeCgroup(op *plan.Op) (int, error) {
+	path, open := op.CgroupMakeArgs()
+	var c *state.Cgroup
+	for i := range h.rec.Cgroups {
+		if g := &h.rec.Cgroups[i]; g.Mount+g.Path == path {
+			c = g
+		}
+	}
+	if c == nil {
+		return -1, fmt.Errorf("cgroup %s is not in the record", path)
+	}
+	fd, created, err := cgroup.MakeJoin(c.Mount, c.Path, open, c.Hierarchy == "cpuset")
+	c.Created = created
+	h.undo = append(h.undo, func() error { return removeCgroup(c, time.Now().Add(removeWait)) })
+	return fd, err
+}
+
+// save records the process. From here on delete --force finds everything.
+func (h *host) save() error {
+	start, _, ok := state.StartTime(h.pid)
+	if !ok {
+		return nil // it is dead already, and says why at the next sync
+	}
+	h.rec.Pid, h.rec.PidStart = h.pid, start
+	if err := h.rec.Save(); err != nil {
+		return err
+	}
+	h.saved = true
+	return nil
+}
+
+func (h *host) hook(op *plan.Op) error {
+	kind, index, path, args, env, timeout := op.HookArgs()
+	hook := specs.Hook{Path: path, Args: args, Env: env}
+	if timeout > 0 {
+		hook.Timeout = &timeout
+	}
+	h.hooked = true
+	// "created", because the environment is there: the hooks are steps 3 to 5 of
+	// the lifecycle, and creating it is step 2 (runtime.md).
+	return hooks.Run(kind, index, &hook, stateJSON(h.rec, Created, h.pid), h.rec.Bundle)
+}
+
+// await waits until the init has come to op i.
+func (h *host) await(i int) error {
+	r, err := h.receive()
+	if err == errGone {
+		return h.died()
+	}
+	if err != nil {
+		return err
+	}
+	if r.Kind != initproto.Sync || int(r.Op) != i {
+		return fmt.Errorf("init reported kind %d at op %d, expected op %d", r.Kind, r.Op, i)
+	}
+	return nil
+}
+
+func (h *host) awaitFork(i int) error {
+	r, err := h.receive()
+	if err == errGone {
+		return h.died()
+	}
+	if err != nil {
+		return err
+	}
+	if r.Kind != initproto.Forked || int(r.Op) != i {
+		return fmt.Errorf("init reported kind %d at op %d, expected the fork at op %d", r.Kind, r.Op, i)
+	}
+	h.pid = int(r.Value)
+	reap(h.stage) // it ends once it has reported
+	return nil
+}
+
+func (h *host) release(i int) error {
+	b := [4]byte{byte(i), byte(i >> 8), byte(i >> 16), byte(i >> 24)}
+	if err := unix.Send(h.sync, b[:], unix.MSG_NOSIGNAL); err != nil {
+		return h.died()
+	}
+	return nil
+}
+
+// finish waits until the init has become the container's program: the execve
+// closes the socket. A program that has ended by now has run all the same.
+func (h *host) finish() error {
+	r, err := h.receive()
+	if err == errGone {
+		return h.diedInInit()
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("init reported kind %d at op %d, expected none", r.Kind, r.Op)
+}
+
+// errGone says that the init's end of the socket is closed: it has become the
+// container's program, or has died.
+var errGone = errors.New("init closed its socket")
+
+// receive reads one report. A failure that the init reports comes back as the
+// error of its op.
+func (h *host) receive() (*initproto.Report, error) {
+	var buf [initproto.Size + 1]byte
+	for {
+		n, _, err := syscall.Recvfrom(h.sync, buf[:], 0)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("receive from init: %w", err)
+		}
+		if n == 0 {
+			return nil, errGone
+		}
+		r, err := initproto.Parse(buf[:n])
+		if err != nil {
+			return nil, err
+		}
+		if r.Kind == initproto.Failed {
+			return nil, reportError(h.plan, &r)
+		}
+		return &r, nil
+	}
+}

@@ -1,0 +1,120 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/tare-oci/tare/internal/ociconfig"
+	"github.com/tare-oci/tare/internal/probe"
+	"github.com/tare-oci/tare/internal/state"
+	"github.com/tare-oci/tare/specconv"
+)
+
+// Runtime is a set of containers that share a state directory. It holds no
+// resources and may be copied.
+type Runtime struct {
+	root string
+}
+
+// New returns the runtime whose state lies in root, an absolute path. The
+// directory is made by the first Create.
+func New(root string) *Runtime { return &Runtime{root: root} }
+
+// Root is the state directory.
+func (r *Runtime) Root() string { return r.root }
+
+// CreateOptions says what to create. The zero value of every field but ID and
+// Bundle is the usual choice.
+type CreateOptions struct {
+	ID     string
+	Bundle string // absolute path of the directory with config.json
+	// Spec is used instead of config.json when it is not nil.
+	Spec *specs.Spec
+	// Config is read instead of config.json when it is not empty.
+	Config string
+
+	// Stdin, Stdout and Stderr are given to the process; nil means the caller's.
+	Stdin, Stdout, Stderr *os.File
+
+	PidFile       string // absolute; written last, when everything is set up
+	NoPivot       bool
+	NoNewKeyring  bool
+	PreserveFDs   int // descriptors 3 and up that the process inherits
+	SystemdCgroup bool
+	NoCgroup      bool // --cgroup-manager=disabled
+}
+
+// maxConfig bounds config.json; decoded, a config can take fifty times as much.
+const maxConfig = 16 << 20
+
+// LoadSpec reads and decodes a config.json.
+func LoadSpec(path string) (*specs.Spec, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("JSON specification file config.json not found: %w", err)
+		}
+		return nil, err
+	}
+	if len(data) > maxConfig {
+		return nil, fmt.Errorf("%s: has %d bytes, more than %d", path, len(data), maxConfig)
+	}
+	spec, errs := ociconfig.DecodeSpec(data)
+	if err := errs.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return spec, nil
+}
+
+// Plan compiles what Create would do, without doing it.
+func (r *Runtime) Plan(o CreateOptions, gate bool) (*specconv.Result, error) {
+	if err := state.CheckID(o.ID); err != nil {
+		return nil, err
+	}
+	_, res, err := o.compile(gate)
+	return res, err
+}
+
+func (o *CreateOptions) compile(gate bool) (*specs.Spec, *specconv.Result, error) {
+	spec := o.Spec
+	if spec == nil {
+		path := o.Config
+		if path == "" {
+			if err := checkBundle(o.Bundle); err != nil {
+				return nil, nil, err
+			}
+			path = o.Bundle + "/config.json"
+		}
+		var err error
+		if spec, err = LoadSpec(path); err != nil {
+			return nil, nil, err
+		}
+	}
+	var want probe.Want
+	if p := spec.Process; p != nil {
+		want.LSM = p.ApparmorProfile != "" || p.SelinuxLabel != ""
+	}
+	if l := spec.Linux; l != nil {
+		want.LSM = want.LSM || l.MountLabel != ""
+	}
+	res, err := specconv.Compile(specconv.Input{ID: o.ID, Bundle: o.Bundle, Spec: spec, Facts: probe.Host(want), Gate: gate,
+		NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, PreserveFDs: o.PreserveFDs,
+		SystemdCgroup: o.SystemdCgroup, NoCgroup: o.NoCgroup})
+	return spec, res, err
+}
+
+func checkBundle(path string) error {
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil {
+		return &fs.PathError{Op: "bundle", Path: path, Err: err}
+	}
+	if st.Mode&syscall.S_IFMT != syscall.S_IFDIR {
+		return &fs.PathError{Op: "bundle", Path: path, Err: syscall.ENOTDIR}
+	}
+	return nil
+}

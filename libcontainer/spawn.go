@@ -1,0 +1,135 @@
+package libcontainer
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/internal/initbin"
+	"github.com/tare-oci/tare/internal/plan"
+)
+
+// spawn starts the init: its descriptors are the standard streams, those to be
+// preserved, the socket, the plan, and what the host ops have opened.
+func (h *host) spawn(op *plan.Op) error {
+	flags, cg := op.SpawnArgs()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socketpair", err)
+	}
+	h.sync = pair[0]
+	defer unix.Close(pair[1])
+	planFD, err := planFile(h.plan)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(planFD)
+
+	base := 3 + h.opts.PreserveFDs
+	files := make([]uintptr, 0, base+2+len(h.order))
+	files = append(files, stdio(h.opts.Stdin, 0), stdio(h.opts.Stdout, 1), stdio(h.opts.Stderr, 2))
+	for fd := 3; fd < base; fd++ {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			return fmt.Errorf("--preserve-fds %d: descriptor %d is not open", h.opts.PreserveFDs, fd)
+		}
+		files = append(files, uintptr(fd))
+	}
+	files = append(files, uintptr(pair[1]), uintptr(planFD))
+	top := 0
+	for _, fd := range h.order {
+		files = append(files, uintptr(fd))
+	}
+	for _, fd := range files {
+		top = max(top, int(fd))
+	}
+	exe, err := h.openInit(top + len(files) + 2)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(exe)
+
+	sys := &syscall.SysProcAttr{Cloneflags: uintptr(flags)}
+	if cg != plan.NoSlot {
+		sys.UseCgroupFD, sys.CgroupFD = true, h.slots[cg]
+	}
+	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), []string{"tare-init", strconv.Itoa(base)},
+		&syscall.ProcAttr{Env: []string{}, Files: files, Sys: sys})
+	if err != nil {
+		return &fs.PathError{Op: "clone", Path: op.Value(), Err: err}
+	}
+	h.stage, h.pid = pid, pid
+	// The init has its own copies; ours would keep namespaces and trees alive.
+	h.closeSlots()
+	return nil
+}
+
+// openInit returns the init at a descriptor above those that the child arranges
+// its own over, so that its path stays true until the execve.
+func (h *host) openInit(above int) (int, error) {
+	fd, err := initbin.Open()
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(fd)
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, above)
+	if err != nil {
+		return -1, os.NewSyscallError("fcntl", err)
+	}
+	return high, nil
+}
+
+func stdio(f *os.File, fd uintptr) uintptr {
+	if f != nil {
+		return f.Fd()
+	}
+	return fd
+}
+
+func (h *host) closeSlots() {
+	h.limits.Close()
+	for i, fd := range h.slots {
+		if fd >= 0 {
+			unix.Close(fd)
+			h.slots[i] = -1
+		}
+	}
+	h.order = nil
+}
+
+// planFile puts the plan into a sealed file in memory: the init checks it once
+// and can rely on it from then on.
+func planFile(p *plan.Plan) (int, error) {
+	fd, err := unix.MemfdCreate("tare-plan", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL { // before 6.3
+		fd, err = unix.MemfdCreate("tare-plan", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	}
+	if err != nil {
+		return -1, os.NewSyscallError("memfd_create", err)
+	}
+	data := p.Encode()
+	for done := 0; done < len(data); {
+		n, err := unix.Write(fd, data[done:])
+		if err != nil && err != unix.EINTR {
+			unix.Close(fd)
+			return -1, os.NewSyscallError("write", err)
+		}
+		done += max(n, 0)
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE); err != nil {
+		unix.Close(fd)
+		return -1, os.NewSyscallError("fcntl", err)
+	}
+	return fd, nil
+}
+
+func reap(pid int) {
+	for {
+		if _, err := syscall.Wait4(pid, nil, 0, nil); err != syscall.EINTR {
+			return
+		}
+	}
+}

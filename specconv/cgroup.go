@@ -1,0 +1,152 @@
+package specconv
+
+import (
+	"path"
+	"strings"
+
+	"github.com/tare-oci/tare/internal/facts"
+	"github.com/tare-oci/tare/internal/plan"
+)
+
+// cgroupSlot is the slot that joins the i-th of c.cgroups.
+func (c *compiler) cgroupSlot(i int) plan.Slot { return c.cgroupSlots[i] }
+
+// cgroupPath is linux.cgroupsPath below a hierarchy's mount point; without one
+// the container gets a directory of its own at the top.
+func (c *compiler) cgroupPath() string {
+	p := c.linux().CgroupsPath
+	if p == "" {
+		return "/" + c.ID
+	}
+	if !c.noNUL("linux.cgroupsPath", p) {
+		return "/" + c.ID
+	}
+	for _, part := range strings.Split(p, "/") {
+		if part == ".." {
+			c.errs.Add("linux.cgroupsPath", p, "must not climb with ..")
+			return "/" + c.ID
+		}
+	}
+	clean := path.Clean("/" + p)
+	if clean == "/" {
+		c.errs.Add("linux.cgroupsPath", p, "is the top of the hierarchy, which belongs to the host")
+	}
+	return clean
+}
+
+// emitCgroupMake makes one directory in every mounted hierarchy, v1 and v2, so
+// that all that a container does is accounted to it wherever one looks.
+func (c *compiler) emitCgroupMake() {
+	if c.NoCgroup {
+		return
+	}
+	p := c.cgroupPath()
+	for i := range c.Facts.Cgroup.Hierarchies {
+		h := &c.Facts.Cgroup.Hierarchies[i]
+		slot := c.plan.NewSlot("cgroup-" + hierarchyLabel(h))
+		open := "tasks"
+		if h.V2 {
+			open = ""
+		}
+		c.cgroups = append(c.cgroups, CgroupDir{Hierarchy: h.Name, Mount: h.Mount, Path: p, V2: h.V2})
+		c.cgroupSlots = append(c.cgroupSlots, slot)
+		c.add(plan.CgroupMake("linux.cgroupsPath", hierarchyLabel(h), h.Mount+p, open, slot, h.V2))
+	}
+}
+
+func hierarchyLabel(h *facts.Hierarchy) string {
+	if h.V2 {
+		return "unified"
+	}
+	return strings.TrimPrefix(h.Name, "name=")
+}
+
+func (c *compiler) emitCgroupWrites() {
+	l := c.linux()
+	if c.NoCgroup {
+		if l.Resources != nil {
+			c.errs.Add("linux.resources", "", "cannot be honoured with cgroups disabled")
+		}
+		return
+	}
+	for _, w := range resourceWrites(l.Resources, &c.Facts.Cgroup, &c.errs) {
+		var flags uint32
+		if w.ignore {
+			flags = plan.FlagIgnore
+		}
+		c.add(plan.CgroupWrite(w.field, c.cgroups[w.hierarchy].Mount+c.cgroups[w.hierarchy].Path, w.file, w.value, flags))
+	}
+}
+
+func (c *compiler) emitCgroupJoin() {
+	for i := range c.cgroups {
+		if !c.cgroups[i].V2 {
+			c.add(plan.CgroupJoin("linux.cgroupsPath", c.cgroupSlots[i]))
+		}
+	}
+}
+
+// emitCgroupMount shows the container its own cgroups. On a v1 host that is a
+// small tmpfs with one directory for each hierarchy: with a cgroup namespace the
+// hierarchy itself, whose root is the container's directory, and otherwise a
+// bind of that directory.
+func (c *compiler) emitCgroupMount(n *mount) {
+	ownNS := c.ns.own(plan.NewCgroup)
+	attr := n.opt.attr
+	if c.Facts.Cgroup.Unified || n.spec.Type == "cgroup2" {
+		c.emitCgroup2(n, ownNS)
+		return
+	}
+	c.add(plan.MountFs(plan.Mount{Field: n.field, Type: "tmpfs", Source: "tmpfs", At: n.at, Options: []string{"mode=755"},
+		Attr: uint64(plan.AttrNosuid | plan.AttrNodev | plan.AttrNoexec), Flags: plan.FlagMakeDir}))
+	for i := range c.Facts.Cgroup.Hierarchies {
+		h := &c.Facts.Cgroup.Hierarchies[i]
+		at := n.at + "/" + path.Base(h.Mount)
+		m := plan.Mount{Field: n.field, At: at, Flags: plan.FlagMakeDir, Attr: attr.packed(), Propagation: n.opt.prop}
+		switch {
+		case ownNS && !h.V2:
+			m.Type, m.Source, m.Attr = "cgroup", "cgroup", uint64(attr.set)
+			m.Options = cgroupOptions(h)
+			c.add(plan.MountFs(m))
+		case ownNS:
+			m.Type, m.Source, m.Attr = "cgroup2", "cgroup2", uint64(attr.set)
+			c.add(plan.MountFs(m))
+		case i < len(c.cgroups):
+			m.Source = h.Mount + c.cgroups[i].Path
+			c.add(plan.MountBind(m))
+		}
+		for _, name := range h.Controllers {
+			if !h.V2 && name != path.Base(h.Mount) {
+				c.add(plan.SymlinkMake(n.field, n.at+"/"+name, path.Base(h.Mount)))
+			}
+		}
+	}
+	n.late = attr.set&plan.AttrReadonly != 0
+}
+
+// emitCgroup2 mounts the unified hierarchy. Without a cgroup namespace, a new
+// mount would show the whole host's tree; the container's part is bound instead.
+func (c *compiler) emitCgroup2(n *mount, ownNS bool) {
+	m := plan.Mount{Field: n.field, At: n.at, Flags: plan.FlagMakeDir, Propagation: n.opt.prop}
+	if ownNS {
+		m.Type, m.Source, m.Attr, m.Options = "cgroup2", "cgroup2", uint64(n.opt.attr.set), n.opt.data
+		c.add(plan.MountFs(m))
+		return
+	}
+	for i := range c.cgroups {
+		if c.cgroups[i].V2 {
+			m.Source, m.Attr = c.cgroups[i].Mount+c.cgroups[i].Path, n.opt.attr.packed()
+			c.add(plan.MountBind(m))
+			return
+		}
+	}
+	c.errs.AddHost(n.field+".type", n.spec.Type, "no cgroup v2 hierarchy is mounted on this host")
+}
+
+// cgroupOptions names a v1 hierarchy to mount(2).
+func cgroupOptions(h *facts.Hierarchy) []string {
+	if strings.HasPrefix(h.Name, "name=") {
+		return []string{"none", h.Name}
+	}
+	return strings.Split(h.Name, ",")
+}

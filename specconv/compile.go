@@ -1,0 +1,206 @@
+package specconv
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/tare-oci/tare/internal/facts"
+	"github.com/tare-oci/tare/internal/field"
+	"github.com/tare-oci/tare/internal/plan"
+	"github.com/tare-oci/tare/internal/seccomp"
+)
+
+// Input is everything a plan depends on.
+type Input struct {
+	ID     string
+	Bundle string // absolute
+	Spec   *specs.Spec
+	Facts  *facts.Facts
+
+	// Gate makes the process wait for start; without it the program runs at once.
+	Gate bool
+	// NoPivot changes the root by moving it over /, for a root on an initramfs.
+	NoPivot bool
+	// NoNewKeyring leaves the caller's session keyring in place.
+	NoNewKeyring bool
+	// PreserveFDs counts the descriptors from 3 on that the program inherits.
+	PreserveFDs int
+	// SystemdCgroup asks for the systemd driver.
+	SystemdCgroup bool
+	// NoCgroup asks for no cgroup at all (--cgroup-manager=disabled).
+	NoCgroup bool
+}
+
+// Result is a plan with what the runtime must remember of it.
+type Result struct {
+	Plan *plan.Plan
+	// Cgroups are the container's directories, one for each hierarchy.
+	Cgroups []CgroupDir
+	// Warnings are for the log: what the spec says to warn about and go on.
+	Warnings []string
+}
+
+// CgroupDir is one directory of the container.
+type CgroupDir struct {
+	Hierarchy string // facts.Hierarchy.Name
+	Mount     string
+	Path      string // below Mount, begins with a slash
+	V2        bool
+}
+
+// compiler carries one compilation.
+type compiler struct {
+	Input
+	errs        field.List
+	warnings    []string
+	plan        plan.Plan
+	ns          namespaces
+	cgroups     []CgroupDir
+	cgroupSlots []plan.Slot
+	filter      *seccomp.Program
+}
+
+// Compile turns a config into a plan. The error is a *field.Invalid with one
+// entry for every mistake; then nothing else is returned.
+func Compile(in Input) (*Result, error) {
+	c := &compiler{Input: in}
+	c.checkVersion()
+	c.checkPlatform()
+	c.checkProcess()
+	if c.Spec.Root == nil {
+		c.errs.Add("root", "", "is required on Linux (config.md, Root)")
+		c.Spec = withRoot(c.Spec)
+	}
+	c.plan.Ops = make([]plan.Op, 0, 96)
+
+	// prepare: the host makes and opens everything that the process will need,
+	// while there is no process yet that would have to be undone.
+	c.ns = c.readNamespaces()
+	c.emitNsOpen()
+	mounts := c.readMounts()
+	c.emitTrees(mounts)
+	c.emitCgroupMake()
+	c.emitCgroupWrites()
+	if c.Gate {
+		c.add(plan.GateOpen("process"))
+	}
+
+	// spawn: from here on a process exists, and state.json names it before
+	// anything else happens, so that delete can find it after a crash.
+	shape := c.ns.shape()
+	c.emitSpawn(shape)
+
+	// enter: cgroups come before the cgroup namespace, whose root is the cgroup
+	// that its maker is in; oom_score_adj while the process is still the host's.
+	c.add(plan.FdSeal(3 + c.PreserveFDs))
+	c.emitCgroupJoin()
+	c.emitOomScore()
+	c.emitEnter(shape)
+	c.add(plan.Session())
+	if !c.NoNewKeyring {
+		c.add(plan.Keyring("_ses." + c.ID))
+	}
+	c.emitNames()
+
+	// mounts, devices: the tree is built inside the root, which is not yet "/".
+	c.emitRootBind()
+	c.emitHandles()
+	c.emitMounts(mounts)
+	c.emitDevices(mounts)
+
+	// hooks: the namespaces and the mounts are there, the old root still is too.
+	c.emitRuntimeHooks()
+
+	// switch, seal: what is sealed is sealed in the final root, after every hook.
+	c.emitRootSwitch()
+	c.emitSeal(mounts)
+
+	// lock, gate, exec: privilege goes away, then the program is looked up as the
+	// user who will run it.
+	c.emitLock()
+	c.emitStart()
+
+	if c.errs.Len() > 0 {
+		return nil, c.errs.Err()
+	}
+	if err := c.plan.Validate(); err != nil {
+		return nil, &field.Error{Why: err.Error(), Class: field.Bug}
+	}
+	return &Result{Plan: &c.plan, Cgroups: c.cgroups, Warnings: c.warnings}, nil
+}
+
+func (c *compiler) add(op plan.Op) { c.plan.Add(op) }
+
+func (c *compiler) warn(path, why string) {
+	c.warnings = append(c.warnings, path+": "+why)
+}
+
+// checkVersion accepts every 1.x: engines write versions newer and older than
+// the one the runtime was built with, and minor versions only add fields.
+func (c *compiler) checkVersion() {
+	v := c.Spec.Version
+	if v == "" {
+		c.errs.Add("ociVersion", "", "is required")
+		return
+	}
+	major, rest, ok := strings.Cut(v, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	_, err := strconv.ParseUint(minor, 10, 32)
+	switch {
+	case !ok || err != nil || strings.Trim(major, "0123456789") != "" || major == "":
+		c.errs.Add("ociVersion", v, "is not a version of the form 1.x.y")
+	case major != "1":
+		c.errs.Add("ociVersion", v, "only versions 1.x are supported")
+	}
+}
+
+// checkPlatform names sections that belong to other systems. An unknown field
+// is ignored, as the spec says; a known one that cannot be honoured is not.
+func (c *compiler) checkPlatform() {
+	s := c.Spec
+	if s.Solaris != nil {
+		c.errs.Add("solaris", "", "is for Solaris containers; tare runs Linux containers")
+	}
+	if s.Windows != nil {
+		c.errs.Add("windows", "", "is for Windows containers; tare runs Linux containers")
+	}
+	if s.VM != nil {
+		c.errs.Add("vm", "", "is for virtual machine runtimes; tare runs Linux containers")
+	}
+	if s.FreeBSD != nil {
+		c.errs.Add("freebsd", "", "is for FreeBSD jails; tare runs Linux containers")
+	}
+	if s.ZOS != nil {
+		c.errs.Add("zos", "", "is for z/OS containers; tare runs Linux containers")
+	}
+	for k := range s.Annotations {
+		if k == "" {
+			c.errs.Add("annotations", "", "a key is empty (config.md, Annotations)")
+		}
+	}
+}
+
+func withRoot(s *specs.Spec) *specs.Spec {
+	cp := *s
+	cp.Root = &specs.Root{Path: "rootfs"}
+	return &cp
+}
+
+// linux returns the linux section, which may be absent.
+func (c *compiler) linux() *specs.Linux {
+	if c.Spec.Linux != nil {
+		return c.Spec.Linux
+	}
+	return &specs.Linux{}
+}
+
+// hasNUL finds strings that no system call can carry.
+func (c *compiler) noNUL(path, s string) bool {
+	if strings.IndexByte(s, 0) >= 0 {
+		c.errs.Add(path, s, "has a NUL byte")
+		return false
+	}
+	return true
+}

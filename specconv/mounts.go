@@ -1,0 +1,279 @@
+package specconv
+
+import (
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/tare-oci/tare/internal/field"
+	"github.com/tare-oci/tare/internal/plan"
+)
+
+// mount is one entry of the mounts array, checked.
+type mount struct {
+	field string
+	at    string // absolute, clean
+	spec  specs.Mount
+	opt   parsedOptions
+	bind  bool
+	tree  plan.Slot // filled when the host opens the source
+	late  bool      // made read-only only after its nodes exist
+}
+
+func (c *compiler) readMounts() []mount {
+	out := make([]mount, 0, len(c.Spec.Mounts))
+	for i, m := range c.Spec.Mounts {
+		f := field.Index("mounts", i)
+		n := mount{field: f, spec: m, opt: parseOptions(m.Options)}
+		if m.Destination == "" {
+			c.errs.Add(f+".destination", "", "is required")
+			continue
+		}
+		ok := c.noNUL(f+".destination", m.Destination) && c.noNUL(f+".source", m.Source) && c.noNUL(f+".type", m.Type)
+		for j, o := range m.Options {
+			ok = c.noNUL(field.Index(f+".options", j), o) && ok
+		}
+		// The spec wants absolute paths; runc has always taken relative ones as
+		// if they began at the root, and configs in the field have them.
+		if !strings.HasPrefix(m.Destination, "/") {
+			c.warn(f+".destination", "is not absolute: taken from the root")
+		}
+		n.at = path.Clean("/" + m.Destination)
+		n.bind = n.opt.bind || n.opt.rbind || m.Type == "bind" || m.Type == "rbind"
+		if m.Type == "rbind" {
+			n.opt.rbind = true
+		}
+		if !n.opt.bind && !n.opt.rbind && m.Type == "bind" {
+			n.opt.bind = true
+		}
+		c.checkMount(&n)
+		if ok {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func (c *compiler) checkMount(n *mount) {
+	m := &n.spec
+	f := n.field
+	if n.at == "/" && !n.opt.remount {
+		c.errs.Add(f+".destination", m.Destination, "is the root itself; set root.path instead")
+	}
+	switch {
+	case n.opt.remount:
+	case n.bind && m.Source == "":
+		c.errs.Add(f+".source", "", "is required for a bind mount")
+	case !n.bind && m.Type == "":
+		c.errs.Add(f+".type", "", "is required unless options has bind or rbind")
+	}
+	if n.opt.copyUp && m.Type != "tmpfs" {
+		c.errs.Add(f+".options", "tmpcopyup", "is for type tmpfs, not "+m.Type)
+	}
+	mapped := len(m.UIDMappings) > 0 || len(m.GIDMappings) > 0
+	if (mapped || n.opt.idmap) && !n.bind {
+		c.errs.Add(f+".uidMappings", "", "only bind mounts can be id-mapped here")
+	}
+	if (len(m.UIDMappings) > 0) != (len(m.GIDMappings) > 0) {
+		c.errs.Add(f+".uidMappings", "", "must be given together with gidMappings")
+	}
+	if n.opt.idmap && !mapped && !c.ns.isNew(plan.NewUser) {
+		c.errs.Add(f+".options", "idmap", "needs uidMappings and gidMappings, here or in linux with a new user namespace")
+	}
+	if (mapped || n.opt.idmap) && !c.Facts.Kernel(5, 12) {
+		c.errs.AddHost(f+".uidMappings", "", "needs Linux 5.12 for id-mapped mounts")
+	}
+	for k, ms := range [][]specs.LinuxIDMapping{m.UIDMappings, m.GIDMappings} {
+		name := [...]string{".uidMappings", ".gidMappings"}[k]
+		for i, r := range ms {
+			if r.Size == 0 {
+				c.errs.Add(field.Index(f+name, i)+".size", "0", "must be at least 1")
+			}
+		}
+	}
+}
+
+// source is the host path of a bind mount; relative ones begin at the bundle.
+func (c *compiler) source(n *mount) string {
+	if strings.HasPrefix(n.spec.Source, "/") {
+		return path.Clean(n.spec.Source)
+	}
+	return path.Join(c.Bundle, n.spec.Source)
+}
+
+// userns says that the process that mounts has no privilege on the host.
+func (c *compiler) userns() bool { return c.ns.own(plan.NewUser) }
+
+// emitTrees opens the sources that the container's root could not open: all of
+// them in a user namespace, and every id-mapped one, which needs the privilege
+// of the mount's owner (mount_setattr(2)).
+func (c *compiler) emitTrees(mounts []mount) {
+	for i := range mounts {
+		n := &mounts[i]
+		idmap := n.opt.idmap || len(n.spec.UIDMappings) > 0
+		if !n.bind || n.opt.remount || !idmap && !c.userns() {
+			continue
+		}
+		var flags uint32
+		if n.opt.rbind {
+			flags = plan.FlagRecursive
+		}
+		n.tree = c.plan.NewSlot("tree-" + strconv.Itoa(i))
+		c.add(plan.TreeOpen(n.field+".source", c.source(n), n.tree, flags))
+		if !idmap {
+			continue
+		}
+		uids, gids := n.spec.UIDMappings, n.spec.GIDMappings
+		if len(uids) == 0 {
+			uids, gids = c.linux().UIDMappings, c.linux().GIDMappings
+		}
+		if !n.opt.ridmap {
+			flags = 0
+		}
+		c.add(plan.TreeIdmap(n.field+".uidMappings", n.tree, idLines(uids), idLines(gids), flags))
+	}
+}
+
+func (c *compiler) emitMounts(mounts []mount) {
+	for i := range mounts {
+		n := &mounts[i]
+		switch {
+		case n.opt.remount:
+			c.emitRemount(n)
+		case n.bind:
+			c.emitBind(n)
+		case n.spec.Type == "cgroup" || n.spec.Type == "cgroup2":
+			c.emitCgroupMount(n)
+		default:
+			c.emitFs(n)
+		}
+	}
+}
+
+func (c *compiler) emitRemount(n *mount) {
+	var flags uint32
+	// remount alone changes the file system, as mount(8) does; with bind only
+	// this mount of it.
+	if !n.bind {
+		flags = plan.FlagFlagsSet
+		if n.opt.attr.set&plan.AttrReadonly != 0 {
+			n.opt.data = append(n.opt.data, "ro")
+		}
+	}
+	c.add(plan.MountRemount(plan.Mount{Field: n.field, At: n.at, Options: n.opt.data, Attr: n.opt.attr.packed(), Rattr: n.opt.rattr.packed(),
+		Propagation: n.opt.prop, Flags: flags}))
+}
+
+func (c *compiler) emitBind(n *mount) {
+	for _, d := range n.opt.data {
+		// mount(2) ignores data on a bind mount, and configs in the field have
+		// some; silently dropping an option is not for us.
+		c.warn(n.field+".options", strconv.Quote(d)+" has no effect on a bind mount")
+	}
+	var flags uint32
+	if n.opt.rbind {
+		flags |= plan.FlagRecursive
+	}
+	src := ""
+	if n.tree == plan.NoSlot {
+		src = c.source(n)
+	}
+	// What the source is, only the one who opens it knows: the op makes a
+	// directory or a file as its tree is one.
+	flags |= plan.FlagMakeDir | plan.FlagMakeFile
+	c.add(plan.MountBind(plan.Mount{Field: n.field, Source: src, Tree: n.tree, At: n.at, Attr: n.opt.attr.packed(),
+		Rattr: n.opt.rattr.packed(), Propagation: n.opt.prop, Flags: flags}))
+}
+
+// maxParam is the longest value that fsconfig(2) takes.
+const maxParam = 255
+
+func (c *compiler) emitFs(n *mount) {
+	m := plan.Mount{Field: n.field, Type: n.spec.Type, Source: n.spec.Source, At: n.at, Options: n.opt.data,
+		Propagation: n.opt.prop, Flags: plan.FlagMakeDir}
+	switch m.Type {
+	case "proc", "sysfs":
+		m.Flags |= plan.FlagRealDir
+	case "mqueue":
+		if m.Source == "" {
+			m.Source = "mqueue"
+		}
+	case "tmpfs":
+		if n.opt.copyUp {
+			m.Flags |= plan.FlagCopyUp
+		}
+	}
+	if m.Source == "" {
+		m.Source = m.Type
+	}
+	for _, o := range append([]string{m.Source}, m.Options...) {
+		_, v, _ := strings.Cut(o, "=")
+		if len(v) > maxParam || len(o) > 2*maxParam {
+			m.Flags |= plan.FlagLegacy
+		}
+	}
+	if len(m.Source) > maxParam || n.opt.msOnly {
+		m.Flags |= plan.FlagLegacy
+	}
+	if m.Flags&plan.FlagLegacy != 0 {
+		m.MS = n.opt.ms
+		m.Options = withoutFlags(m.Options)
+	}
+	if label := c.linux().MountLabel; label != "" && labelled(m.Type) {
+		if c.Facts.SELinux {
+			m.Options = append(m.Options[:len(m.Options):len(m.Options)], "context="+strconv.Quote(label))
+		} else {
+			// A label confines nothing where nothing is labelled; process.selinuxLabel,
+			// which would confine, is an error.
+			c.warn("linux.mountLabel", "SELinux is not running: mounts are not labelled")
+		}
+	}
+	set := n.opt.attr.set
+	if m.Type == "tmpfs" && set&plan.AttrReadonly != 0 {
+		// Devices and mount points below it are still to be made.
+		n.late = true
+		set &^= plan.AttrReadonly
+	}
+	if set&plan.AttrReadonly != 0 && !pseudo(m.Type) {
+		// The file system too, or its device would be opened for writing.
+		m.Options = append(m.Options[:len(m.Options):len(m.Options)], "ro")
+	}
+	m.Attr = uint64(set)
+	c.add(plan.MountFs(m))
+	if n.opt.rattr != (attrs{}) {
+		c.add(plan.MountRemount(plan.Mount{Field: n.field, At: n.at, Attr: n.opt.rattr.packed()}))
+	}
+}
+
+// pseudo says that a file system has no device, and its superblock may be shared
+// with mounts of others, so that only the mount is made read-only.
+func pseudo(fstype string) bool {
+	switch fstype {
+	case "proc", "sysfs", "mqueue", "devpts", "tmpfs", "cgroup", "cgroup2", "overlay", "securityfs", "debugfs", "tracefs", "bpf":
+		return true
+	}
+	return false
+}
+
+// withoutFlags leaves out what mount(2) takes as flags.
+func withoutFlags(options []string) []string {
+	var out []string
+	for _, o := range options {
+		if opt := findOption(o); opt == nil || opt.kind != optSuper {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// labelled says that a file system takes a context= option: not those whose
+// labels the policy fixes.
+func labelled(fstype string) bool {
+	switch fstype {
+	case "proc", "sysfs", "mqueue", "cgroup", "cgroup2":
+		return false
+	}
+	return true
+}

@@ -1,0 +1,188 @@
+package specconv
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/tare-oci/tare/internal/field"
+	"github.com/tare-oci/tare/internal/plan"
+)
+
+// nsTypes is every namespace type of the spec with its CLONE_NEW* flag, in the
+// order in which joined ones are entered: the mount namespace last of the plain
+// ones, because paths mean something else after it.
+var nsTypes = []struct {
+	name specs.LinuxNamespaceType
+	flag uint64
+}{
+	{specs.NetworkNamespace, plan.NewNet},
+	{specs.IPCNamespace, plan.NewIPC},
+	{specs.UTSNamespace, plan.NewUTS},
+	{specs.CgroupNamespace, plan.NewCgroup},
+	{specs.TimeNamespace, plan.NewTime},
+	{specs.PIDNamespace, plan.NewPID},
+	{specs.MountNamespace, plan.NewNS},
+	{specs.UserNamespace, plan.NewUser},
+}
+
+func nsFlag(t specs.LinuxNamespaceType) uint64 {
+	for i := range nsTypes {
+		if nsTypes[i].name == t {
+			return nsTypes[i].flag
+		}
+	}
+	return 0
+}
+
+// joined is a namespace to be entered by path.
+type joined struct {
+	field string
+	path  string
+	flag  uint64
+	slot  plan.Slot
+}
+
+// namespaces is linux.namespaces, checked.
+type namespaces struct {
+	fresh      uint64 // CLONE_NEW* of the new ones
+	joins      []joined
+	privileged bool // the caller has privilege over namespaces that others own
+}
+
+func (n *namespaces) isNew(flag uint64) bool { return n.fresh&flag != 0 }
+
+func (n *namespaces) isJoined(flag uint64) bool {
+	for i := range n.joins {
+		if n.joins[i].flag == flag {
+			return true
+		}
+	}
+	return false
+}
+
+// own says that the container does not share this namespace with the runtime.
+func (n *namespaces) own(flag uint64) bool { return n.isNew(flag) || n.isJoined(flag) }
+
+func (c *compiler) readNamespaces() namespaces {
+	n := namespaces{privileged: c.Facts.EUID == 0}
+	var seen uint64
+	for i, ns := range c.linux().Namespaces {
+		path := field.Index("linux.namespaces", i)
+		flag := nsFlag(ns.Type)
+		if flag == 0 {
+			c.errs.Add(path+".type", string(ns.Type), "is not a namespace type; use pid, network, ipc, mount, uts, user, cgroup or time")
+			continue
+		}
+		if seen&flag != 0 {
+			c.errs.Add(path+".type", string(ns.Type), "is listed twice (config-linux.md, Namespaces)")
+			continue
+		}
+		seen |= flag
+		if ns.Path == "" {
+			n.fresh |= flag
+			continue
+		}
+		if !strings.HasPrefix(ns.Path, "/") {
+			c.errs.Add(path+".path", ns.Path, "must be absolute (config-linux.md, Namespaces)")
+			continue
+		}
+		if c.noNUL(path+".path", ns.Path) {
+			n.joins = append(n.joins, joined{field: path, path: ns.Path, flag: flag})
+		}
+	}
+	// In table order, not in the config's.
+	sorted := make([]joined, 0, len(n.joins))
+	for _, t := range nsTypes {
+		for _, j := range n.joins {
+			if j.flag == t.flag {
+				sorted = append(sorted, j)
+			}
+		}
+	}
+	n.joins = sorted
+	c.checkMappings(&n)
+	c.checkTimeOffsets(&n)
+	return n
+}
+
+func (c *compiler) checkMappings(n *namespaces) {
+	l := c.linux()
+	for _, m := range []struct {
+		name string
+		maps []specs.LinuxIDMapping
+	}{{"linux.uidMappings", l.UIDMappings}, {"linux.gidMappings", l.GIDMappings}} {
+		if !n.isNew(plan.NewUser) {
+			if len(m.maps) > 0 && !n.isJoined(plan.NewUser) {
+				c.errs.Add(m.name, "", "needs a user namespace in linux.namespaces")
+			}
+			continue
+		}
+		if len(m.maps) == 0 {
+			c.errs.Add(m.name, "", "is required with a new user namespace")
+			continue
+		}
+		root := false
+		for i, r := range m.maps {
+			path := field.Index(m.name, i)
+			if r.Size == 0 {
+				c.errs.Add(path+".size", "0", "must be at least 1")
+			}
+			if uint64(r.ContainerID)+uint64(r.Size) > 1<<32 || uint64(r.HostID)+uint64(r.Size) > 1<<32 {
+				c.errs.Add(path, idLine(r), "goes past the last id, 4294967295")
+			}
+			root = root || r.ContainerID == 0 && r.Size > 0
+		}
+		if !root {
+			c.errs.Add(m.name, "", "must map the container's id 0, which sets the container up")
+		}
+	}
+}
+
+func (c *compiler) checkTimeOffsets(n *namespaces) {
+	off := c.linux().TimeOffsets
+	if len(off) > 0 && !n.isNew(plan.NewTime) {
+		c.errs.Add("linux.timeOffsets", "", "needs a new time namespace in linux.namespaces")
+	}
+	for clock, o := range off {
+		path := field.Key("linux.timeOffsets", clock)
+		if clock != "monotonic" && clock != "boottime" {
+			c.errs.Add(path, "", "is not a clock with an offset; use monotonic or boottime (time_namespaces(7))")
+		}
+		if o.Nanosecs > 999999999 {
+			c.errs.Add(path+".nanosecs", strconv.FormatUint(uint64(o.Nanosecs), 10), "must be below 1000000000")
+		}
+	}
+}
+
+// idLine is one line of uid_map: container id, host id, size.
+func idLine(m specs.LinuxIDMapping) string {
+	return strconv.FormatUint(uint64(m.ContainerID), 10) + " " + strconv.FormatUint(uint64(m.HostID), 10) + " " +
+		strconv.FormatUint(uint64(m.Size), 10)
+}
+
+func idLines(ms []specs.LinuxIDMapping) []string {
+	out := make([]string, len(ms))
+	for i, m := range ms {
+		out[i] = idLine(m)
+	}
+	return out
+}
+
+func (c *compiler) emitNsOpen() {
+	for i := range c.ns.joins {
+		j := &c.ns.joins[i]
+		j.slot = c.plan.NewSlot("ns-" + nsName(j.flag))
+		c.add(plan.NsOpen(j.field+".path", j.path, j.flag, j.slot))
+	}
+}
+
+func nsName(flag uint64) string {
+	for _, t := range nsTypes {
+		if t.flag == flag {
+			return string(t.name)
+		}
+	}
+	return "unknown"
+}

@@ -1,0 +1,178 @@
+package specconv
+
+import (
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/tare-oci/tare/internal/field"
+	"github.com/tare-oci/tare/internal/plan"
+)
+
+// checkProcess refuses what no later step could make sense of. The wordings
+// of the first four are those that engines and their users know.
+func (c *compiler) checkProcess() {
+	p := c.Spec.Process
+	if p == nil {
+		c.errs.Add("process", "", "process property must not be empty")
+		c.Spec = withProcess(c.Spec)
+		return
+	}
+	if len(p.Args) == 0 {
+		c.errs.Add("process.args", "", "args must not be empty")
+	} else if p.Args[0] == "" {
+		c.errs.Add("process.args[0]", "", "is the program and must not be empty")
+	}
+	for i, a := range p.Args {
+		c.noNUL(field.Index("process.args", i), a)
+	}
+	switch {
+	case p.Cwd == "":
+		c.errs.Add("process.cwd", "", "Cwd property must not be empty")
+	case !strings.HasPrefix(p.Cwd, "/"):
+		c.errs.Add("process.cwd", p.Cwd, "Cwd must be an absolute path")
+	default:
+		c.noNUL("process.cwd", p.Cwd)
+	}
+	for i, e := range p.Env {
+		f := field.Index("process.env", i)
+		if name, _, ok := strings.Cut(e, "="); !ok || name == "" {
+			c.errs.Add(f, e, "is not of the form NAME=value")
+		}
+		c.noNUL(f, e)
+	}
+	if p.Terminal {
+		c.errs.Add("process.terminal", "true", "consoles are not supported by this version of tare")
+	}
+	if s := p.OOMScoreAdj; s != nil && (*s < -1000 || *s > 1000) {
+		c.errs.Add("process.oomScoreAdj", strconv.Itoa(*s), "must be between -1000 and 1000")
+	}
+	c.checkUnsupported(p)
+}
+
+// checkUnsupported names every field that this version knows and cannot honour:
+// nothing is taken silently.
+func (c *compiler) checkUnsupported(p *specs.Process) {
+	const why = "is not supported by this version of tare"
+	l := c.linux()
+	for _, u := range []struct {
+		set  bool
+		path string
+	}{
+		{p.Scheduler != nil, "process.scheduler"},
+		{p.IOPriority != nil, "process.ioPriority"},
+		{p.ExecCPUAffinity != nil, "process.execCPUAffinity"},
+		{l.Personality != nil, "linux.personality"},
+		{l.MemoryPolicy != nil, "linux.memoryPolicy"},
+		{l.IntelRdt != nil, "linux.intelRdt"},
+		{len(l.NetDevices) > 0, "linux.netDevices"},
+	} {
+		if u.set {
+			c.errs.Add(u.path, "", why)
+		}
+	}
+	if c.SystemdCgroup {
+		c.errs.Add("linux.cgroupsPath", l.CgroupsPath, "the systemd cgroup driver is not supported by this version of tare")
+	}
+}
+
+func withProcess(s *specs.Spec) *specs.Spec {
+	cp := *s
+	cp.Process = &specs.Process{Cwd: "/", Args: []string{"none"}}
+	return &cp
+}
+
+func (c *compiler) emitOomScore() {
+	if s := c.Spec.Process.OOMScoreAdj; s != nil {
+		c.add(plan.OomScore("process.oomScoreAdj", strconv.Itoa(*s)))
+	}
+}
+
+// emitLock gives privilege up. What needs it comes first; the program is looked
+// up last, as the user who runs it.
+func (c *compiler) emitLock() {
+	p := c.Spec.Process
+	caps := c.readCaps()
+	filter := c.readSeccomp()
+	c.emitLsm()
+
+	// Without no_new_privs only a privileged process may install a filter, so it
+	// comes before the capabilities go; with it, as late as can be (emitStart).
+	if filter != nil && !p.NoNewPrivileges {
+		c.add(plan.Seccomp("linux.seccomp", filter.Filter, uint64(filter.Flags)))
+	}
+	c.add(plan.CapsBound("process.capabilities.bounding", caps.bounding))
+	if !hasHome(p.Env) {
+		c.add(plan.HomeFind("process.user.uid", p.User.UID))
+	}
+	cwd := path.Clean("/" + p.Cwd)
+	c.add(plan.CwdMake("process.cwd", cwd))
+	// As root, for a directory that only root may search ...
+	early := plan.Cwd("process.cwd", cwd)
+	early.Flags |= plan.FlagIgnore
+	c.add(early)
+	c.emitRlimits()
+	c.emitIdentity()
+	c.add(plan.CapsSet("process.capabilities", caps.permitted, caps.effective, caps.inheritable, caps.ambient))
+	// ... and as the user, for one that root may not (NFS with root_squash).
+	c.add(plan.Cwd("process.cwd", cwd))
+	if p.NoNewPrivileges {
+		c.add(plan.NoNewPrivs("process.noNewPrivileges"))
+	}
+	c.add(plan.Env("process.env", p.Env))
+	if len(p.Args) > 0 {
+		c.add(plan.ExecFind("process.args[0]", orNone(p.Args[0]), searchPath(p.Env)))
+	}
+}
+
+// orNone keeps a plan of a config that is refused anyway well formed.
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// SyncRecorded is the last sync of a create: the host answers it when the record
+// is saved and the pid file written.
+const SyncRecorded = "recorded"
+
+// emitStart is what happens after the gate.
+func (c *compiler) emitStart() {
+	p := c.Spec.Process
+	if c.Gate {
+		c.add(plan.SyncArrive("created"))
+		// The host answers when the state is saved and the pid file written; if it
+		// dies before, so does the process.
+		c.add(plan.SyncAwait(SyncRecorded))
+		c.add(plan.Gate())
+	}
+	c.emitStartHooks()
+	c.add(plan.FdClose(3 + c.PreserveFDs))
+	if f := c.filter; f != nil && p.NoNewPrivileges {
+		c.add(plan.Seccomp("linux.seccomp", f.Filter, uint64(f.Flags)))
+	}
+	c.add(plan.Exec("process.args", p.Args))
+}
+
+func hasHome(env []string) bool {
+	for _, e := range env {
+		if strings.HasPrefix(e, "HOME=") && len(e) > len("HOME=") {
+			return true
+		}
+	}
+	return false
+}
+
+// searchPath is PATH from the environment, the last one if it is set twice.
+func searchPath(env []string) string {
+	p := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, "PATH="); ok {
+			p = v
+		}
+	}
+	return p
+}

@@ -1,0 +1,163 @@
+package specconv
+
+import (
+	"path"
+	"sort"
+	"strings"
+
+	"github.com/tare-oci/tare/internal/field"
+	"github.com/tare-oci/tare/internal/plan"
+)
+
+// emitSeal makes the container's view final. It runs in the final root, after
+// the last hook that may still mount something.
+func (c *compiler) emitSeal(mounts []mount) {
+	l := c.linux()
+	c.emitSysctls()
+	for i := range mounts {
+		if mounts[i].late {
+			c.add(plan.MountReadonly(mounts[i].field+".options", mounts[i].at))
+		}
+	}
+	var attr uint64
+	if c.Spec.Root.Readonly {
+		attr = plan.Attr(plan.AttrReadonly, 0)
+	}
+	prop := c.rootPropagation()
+	if attr != 0 || prop != 0 && c.ns.isNew(plan.NewNS) {
+		if !c.ns.isNew(plan.NewNS) {
+			prop = 0
+		}
+		c.add(plan.RootAttr("root.readonly", attr, prop))
+	}
+	for i, p := range l.ReadonlyPaths {
+		if f := field.Index("linux.readonlyPaths", i); c.checkCovered(f, p) {
+			c.add(plan.PathReadonly(f, path.Clean(p)))
+		}
+	}
+	if len(l.MaskedPaths) > 0 {
+		c.add(plan.MaskPrepare("linux.maskedPaths"))
+	}
+	for i, p := range l.MaskedPaths {
+		if f := field.Index("linux.maskedPaths", i); c.checkCovered(f, p) {
+			c.add(plan.PathMask(f, path.Clean(p)))
+		}
+	}
+	c.add(plan.StdioOwner("process.user.uid", c.Spec.Process.User.UID))
+}
+
+func (c *compiler) checkCovered(f, p string) bool {
+	switch {
+	case !strings.HasPrefix(p, "/"):
+		c.errs.Add(f, p, "must be absolute")
+		return false
+	case path.Clean(p) == "/":
+		c.errs.Add(f, p, "is the root itself")
+		return false
+	}
+	return c.noNUL(f, p)
+}
+
+// ipcSysctls are the keys of the IPC namespace outside fs.mqueue (ipc_namespaces(7)).
+var ipcSysctls = [...]string{
+	"kernel/msgmax", "kernel/msgmnb", "kernel/msgmni", "kernel/sem", "kernel/shm_rmid_forced", "kernel/shmall", "kernel/shmmax", "kernel/shmmni",
+}
+
+func (c *compiler) emitSysctls() {
+	m := c.linux().Sysctl
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	for _, k := range keys {
+		f := field.Key("linux.sysctl", k)
+		p := sysctlPath(k)
+		if why := c.sysctlRefused(k, p); why != "" {
+			c.errs.Add(f, m[k], why)
+			continue
+		}
+		if c.noNUL(f, k) && c.noNUL(f, m[k]) {
+			c.add(plan.Sysctl(f, p, m[k]))
+		}
+	}
+}
+
+// sysctlPath turns a key into a path below /proc/sys. As with sysctl(8), the
+// first separator decides: in "net.ipv4.conf.eth0/1.mtu" dots separate and the
+// slash stands for a dot of the name; in "net/ipv4" it is the other way round.
+func sysctlPath(key string) string {
+	i := strings.IndexAny(key, "./")
+	if i < 0 || key[i] == '/' {
+		return key
+	}
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case '.':
+			return '/'
+		case '/':
+			return '.'
+		}
+		return r
+	}, key)
+}
+
+// sysctlRefused says why a key may not be set: only those of a namespace that
+// the container does not share with the host are its own.
+func (c *compiler) sysctlRefused(key, p string) string {
+	for _, part := range strings.Split(p, "/") {
+		if part == "" || part == "." || part == ".." {
+			return "is not a sysctl key"
+		}
+	}
+	switch {
+	case strings.HasPrefix(p, "net/"):
+		if !c.ns.own(plan.NewNet) {
+			return "needs a network namespace in linux.namespaces, or it would change the host"
+		}
+		return ""
+	case strings.HasPrefix(p, "fs/mqueue/"):
+		if !c.ns.own(plan.NewIPC) {
+			return "needs an ipc namespace in linux.namespaces, or it would change the host"
+		}
+		return ""
+	case p == "kernel/hostname" || p == "kernel/domainname":
+		if !c.ns.own(plan.NewUTS) {
+			return "needs a uts namespace in linux.namespaces, or it would rename the host"
+		}
+		if p == "kernel/hostname" && c.Spec.Hostname != "" || p == "kernel/domainname" && c.Spec.Domainname != "" {
+			return "conflicts with the config's " + strings.TrimPrefix(p, "kernel/")
+		}
+		return ""
+	}
+	for _, k := range ipcSysctls {
+		if k == p {
+			if !c.ns.own(plan.NewIPC) {
+				return "needs an ipc namespace in linux.namespaces, or it would change the host"
+			}
+			return ""
+		}
+	}
+	return "is not in a namespace of its own: it would change the whole host"
+}
+
+// emitLsm has the next program labelled.
+func (c *compiler) emitLsm() {
+	p := c.Spec.Process
+	if p.ApparmorProfile != "" {
+		if !c.Facts.AppArmor {
+			c.errs.AddHost("process.apparmorProfile", p.ApparmorProfile, "needs AppArmor, which this kernel does not run")
+		}
+		if c.noNUL("process.apparmorProfile", p.ApparmorProfile) {
+			c.add(plan.LsmExec("process.apparmorProfile", "apparmor/exec", "exec "+p.ApparmorProfile))
+		}
+	}
+	if p.SelinuxLabel != "" {
+		if !c.Facts.SELinux {
+			c.errs.AddHost("process.selinuxLabel", p.SelinuxLabel, "needs SELinux, which this kernel does not run")
+		}
+		if c.noNUL("process.selinuxLabel", p.SelinuxLabel) {
+			c.add(plan.LsmExec("process.selinuxLabel", "exec", p.SelinuxLabel))
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+// reportWith returns a report in which tare's run and lifecycle are ratio
+// times as slow as crun's.
+func reportWith(ratio float64) *report {
+	r := &report{UnderTest: "tare", Reference: "crun", Runtimes: []*ociRuntime{{Name: "tare"}, {Name: "crun"}},
+		Memory: map[string]*memoryFacts{}, Traces: map[string]map[command]*traceFacts{}}
+	for _, mode := range []regime{hot, isolated} {
+		for _, c := range []command{cmdRun, cmdSum} {
+			r.Series = append(r.Series, series{defaultBundle, c, mode, map[string][]sample{
+				"tare": {sample(10 * ratio), sample(20 * ratio), missing()},
+				"crun": {10, 20, 30},
+			}})
+		}
+	}
+	return r
+}
+
+func verdictOf(t *testing.T, r *report, what string) verdict {
+	t.Helper()
+	for _, v := range judge(r) {
+		if v.what == what {
+			return v
+		}
+	}
+	t.Fatalf("no budget %q", what)
+	return verdict{}
+}
+
+func TestCheckNamesTheMissedBudgets(t *testing.T) {
+	if err := checkBudgets(reportWith(0.39)); err != nil {
+		t.Errorf("a ratio of 0.39: %v", err)
+	}
+	err := checkBudgets(reportWith(0.5))
+	if err == nil {
+		t.Fatal("a ratio of 0.5 misses the isolated budget of 0.40")
+	}
+	if text := err.Error(); !strings.Contains(text, "run, isolated: 0.50, budget 0.40") || strings.Contains(text, "run, hot") {
+		t.Errorf("error %q, want the isolated run and nothing else", text)
+	}
+}
+
+func TestCheckDoesNotPassWithoutMeasurements(t *testing.T) {
+	r := reportWith(0.3)
+	r.Series = nil
+	if err := checkBudgets(r); err == nil || !strings.Contains(err.Error(), "run, hot: not measured") {
+		t.Errorf("error %v, want the missing figures named", err)
+	}
+}
+
+func TestMemoryAndTraceBudgets(t *testing.T) {
+	r := reportWith(0.3)
+	if v := verdictOf(t, r, "smallest memory limit"); v.String() != "not measured" {
+		t.Errorf("without a search: %s", v)
+	}
+	r.Memory["tare"] = &memoryFacts{PeakRun: 5000, InitPSS: 24, InitThreads: 1, LimitMeasured: true}
+	r.Traces["tare"] = map[command]*traceFacts{cmdRun: {Syscalls: 700, ProcsWrites: 1}}
+	for what, want := range map[string]string{
+		"peak memory of run":          "missed",
+		"PSS of the created init":     "met",
+		"threads of the created init": "met",
+		"smallest memory limit":       "missed", // searched, and no container ran
+		"cgroup.procs writes in run":  "missed",
+		"cgroup.procs writes in exec": "not measured",
+	} {
+		if v := verdictOf(t, r, what); v.String() != want {
+			t.Errorf("%s: %s, want %s", what, v, want)
+		}
+	}
+	r.Traces["tare"][cmdRun].ProcsWrites = 0
+	if v := verdictOf(t, r, "cgroup.procs writes in run"); v.String() != "met" {
+		t.Errorf("no write to cgroup.procs: %s, want met", v)
+	}
+}
+
+func TestReportPutsRatiosFirst(t *testing.T) {
+	tables := reportWith(0.5).tables()
+	if tables[0].title != "Ratios to crun" {
+		t.Errorf("first table is %q", tables[0].title)
+	}
+	var text strings.Builder
+	if err := tables[0].markdown(&text); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text.String(), "| default | run | 0.50 [0.50, 0.50] | 0.50 [0.50, 0.50] |") {
+		t.Errorf("no ratio row in:\n%s", text.String())
+	}
+}
+
+func TestParseOptions(t *testing.T) {
+	sh := "=/bin/sh"
+	for _, c := range []struct {
+		args string
+		want string // part of the error; empty for none
+	}{
+		{"--peer crun" + sh, ""},
+		{"--runtime tare" + sh + " --peer crun" + sh + " --peer runc" + sh + " --check", ""},
+		{"--runtime tare" + sh, "--peer is missing"},
+		{"--peer crun" + sh + " --peer crun" + sh, `two runtimes are named "crun"`},
+		{"--peer crun" + sh + " --check", "--check needs --runtime"},
+		{"--runtime a" + sh + " --runtime b" + sh + " --peer c" + sh, "--runtime is given twice"},
+		{"--peer crun" + sh + " --rounds -1", "--rounds -1"},
+		{"--peer crun" + sh + " extra", `unexpected argument "extra"`},
+		{"--peer crun=/nonexistent/crun", "no such file"},
+	} {
+		_, err := parseOptions(strings.Fields(c.args), io.Discard)
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", c.args, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: error %v, want %q", c.args, err, c.want)
+		}
+	}
+}
