@@ -213,6 +213,10 @@ void start_c(long *sp)
 	char **argv = (char **)(sp + 1);
 	long *p = sp + argc + 2;
 
+#if defined(__aarch64__)
+	/* the thread register says where the canary is: there are no threads */
+	__asm__ volatile("msr tpidr_el0, %0" : : "r"(&__stack_chk_guard) : "memory");
+#endif
 	while (*p) /* environment */
 		p++;
 	for (p++; p[0]; p += 2)

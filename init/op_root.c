@@ -55,7 +55,9 @@ HANDLER(root_bind)
 		if (tree < 0)
 			return fail(c, STEP_OPEN_TREE, tree);
 	}
-	int r = attach(c, tree, target);
+	int r = op->flags & FLAG_PRIVATE ? set_attr(c, tree, 0, MS_PRIVATE | MS_REC, 0) : 0;
+	if (r == 0)
+		r = attach(c, tree, target);
 	if (r < 0)
 		return r;
 	c->slots[SLOT_ROOT] = take_fd(&tree);

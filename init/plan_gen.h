@@ -2,7 +2,7 @@
 #pragma once
 
 #define PLAN_MAGIC 0x314e414c50455241ull
-#define PLAN_ABI 0xe71ad66598e7e5a4ull
+#define PLAN_ABI 0x941cddbf1ea8724eull
 #define PLAN_HEADER_SIZE 64
 #define PLAN_OP_SIZE 64
 #define PLAN_MAX_SIZE 16777216
@@ -306,6 +306,7 @@ enum {
 	FLAG_KEEP_GROUPS = 0x100,
 	FLAG_SUPERBLOCK = 0x200,
 	FLAG_PARENT_PRIVATE = 0x1000,
+	FLAG_PRIVATE = 0x2000,
 };
 
 enum plan_kind { KIND_NONE, KIND_STR, KIND_STR_OPT, KIND_LIST, KIND_BYTES, KIND_NUM, KIND_SLOT_IN, KIND_SLOT_OPT, KIND_SLOT_OUT };
@@ -318,7 +319,7 @@ struct op_info {
 
 /* one row per code; fills names the fixed slot that the op fills */
 static const struct op_info op_infos[OP_COUNT] = {
-	[OP_CGROUP_MAKE] = {0, 0, 0, 0, 0x80, {KIND_SLOT_OUT, 0, 0, 0}, {KIND_STR, KIND_STR, KIND_STR_OPT}, {0, 0}},
+	[OP_CGROUP_MAKE] = {0, 0, 0, 0, 0x4080, {KIND_SLOT_OUT, 0, 0, 0}, {KIND_STR, KIND_STR, KIND_STR_OPT}, {0, 0}},
 	[OP_CGROUP_WRITE] = {0, 0, 0, 0, 0x1, {0, 0, 0, 0}, {KIND_STR, KIND_STR, KIND_STR_OPT}, {0, 0}},
 	[OP_NS_OPEN] = {0, 0, 0, 0, 0x0, {KIND_NUM, KIND_SLOT_OUT, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_TREE_OPEN] = {0, 0, 0, 0, 0x2, {KIND_SLOT_OUT, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
@@ -346,7 +347,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_PROC_OPEN] = {1, 2, 3, 2, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_NULL_OPEN] = {1, 2, 3, 3, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_MOUNT_PROPAGATION] = {1, 3, 3, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
-	[OP_ROOT_BIND] = {1, 3, 3, 1, 0x1002, {KIND_SLOT_OPT, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
+	[OP_ROOT_BIND] = {1, 3, 3, 1, 0x3002, {KIND_SLOT_OPT, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_MOUNT_FS] = {1, 3, 3, 0, 0x7d, {KIND_NUM, KIND_NUM, KIND_NUM, 0}, {KIND_STR, KIND_STR_OPT, KIND_STR}, {KIND_LIST, 0}},
 	[OP_MOUNT_BIND] = {1, 3, 3, 0, 0x1f, {KIND_NUM, KIND_NUM, KIND_NUM, KIND_SLOT_OPT}, {KIND_STR_OPT, KIND_STR, 0}, {0, 0}},
 	[OP_MOUNT_REMOUNT] = {1, 3, 3, 0, 0x200, {KIND_NUM, KIND_NUM, KIND_NUM, 0}, {KIND_STR, 0, 0}, {KIND_LIST, 0}},

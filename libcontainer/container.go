@@ -264,6 +264,9 @@ func remove(rec *state.Record) error {
 			return err
 		}
 	}
+	if err := removeHostMounts(rec); err != nil {
+		return err
+	}
 	if err := removeCgroups(rec); err != nil {
 		return err
 	}

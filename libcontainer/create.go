@@ -115,6 +115,9 @@ func fillRecord(rec *state.Record, o *CreateOptions, spec *specs.Spec, res *spec
 			}
 		}
 	}
+	if res.HostMounts {
+		rec.HostMounts, rec.MountsBefore = true, mountsAt(rec.Rootfs)
+	}
 	rec.Cgroups = make([]state.Cgroup, len(res.Cgroups))
 	for i, c := range res.Cgroups {
 		rec.Cgroups[i] = state.Cgroup{Hierarchy: c.Hierarchy, Mount: c.Mount, Path: c.Path, V2: c.V2, Created: []string{c.Path}}
@@ -136,7 +139,7 @@ func (h *host) fail() {
 		_ = killCgroups(h.rec)
 	}
 	h.closeSlots()
-	clean := true
+	clean := removeHostMounts(h.rec) == nil
 	for i := len(h.undo) - 1; i >= 0; i-- {
 		if h.undo[i]() != nil {
 			clean = false

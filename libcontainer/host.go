@@ -135,7 +135,7 @@ func (h *host) makeCgroup(op *plan.Op) (int, error) {
 	if c == nil {
 		return -1, fmt.Errorf("cgroup %s is not in the record", path)
 	}
-	fd, created, err := cgroup.MakeJoin(c.Mount, c.Path, open, c.Hierarchy == "cpuset")
+	fd, created, err := cgroup.MakeJoin(c.Mount, c.Path, open, op.Has(plan.FlagReady))
 	c.Created = created
 	h.undo = append(h.undo, func() error { return removeCgroup(c, time.Now().Add(removeWait)) })
 	return fd, err

@@ -2,6 +2,7 @@ package libcontainer
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/tare-oci/tare/internal/cgroup"
 	"github.com/tare-oci/tare/internal/state"
@@ -123,6 +124,9 @@ type StatusError struct {
 
 // Error prints the refusal with the id and the status.
 func (e *StatusError) Error() string {
+	if strings.Contains(e.Why, e.ID) {
+		return e.Why
+	}
 	return fmt.Sprintf("%s: container %q is %s", e.Why, e.ID, e.Status)
 }
 

@@ -2,6 +2,7 @@ package specconv
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/tare-oci/tare/internal/facts"
@@ -34,24 +35,45 @@ func (c *compiler) cgroupPath() string {
 	return clean
 }
 
-// emitCgroupMake makes one directory in every mounted hierarchy, v1 and v2, so
+// emitCgroups makes one directory in every mounted hierarchy, v1 and v2, so
 // that all that a container does is accounted to it wherever one looks.
-func (c *compiler) emitCgroupMake() {
+func (c *compiler) emitCgroups() {
 	if c.NoCgroup {
+		if c.linux().Resources != nil {
+			c.errs.Add("linux.resources", "", "cannot be honoured with cgroups disabled")
+		}
 		return
 	}
 	p := c.cgroupPath()
+	writes := resourceWrites(c.linux().Resources, &c.Facts.Cgroup, &c.errs)
 	for i := range c.Facts.Cgroup.Hierarchies {
 		h := &c.Facts.Cgroup.Hierarchies[i]
 		slot := c.plan.NewSlot("cgroup-" + hierarchyLabel(h))
 		open := "tasks"
+		var flags uint32
 		if h.V2 {
 			open = ""
+			flags = plan.FlagV2
+		}
+		if c.needsReady(i, writes) {
+			flags |= plan.FlagReady
 		}
 		c.cgroups = append(c.cgroups, CgroupDir{Hierarchy: h.Name, Mount: h.Mount, Path: p, V2: h.V2})
 		c.cgroupSlots = append(c.cgroupSlots, slot)
-		c.add(plan.CgroupMake("linux.cgroupsPath", hierarchyLabel(h), h.Mount+p, open, slot, h.V2))
+		c.add(plan.CgroupMake("linux.cgroupsPath", hierarchyLabel(h), h.Mount+p, open, slot, flags))
 	}
+	c.emitCgroupWrites(writes)
+}
+
+// needsReady says that a hierarchy's directories must be prepared: a v1 cpuset
+// without CPUs cannot be joined, and a v2 controller must be enabled for its
+// limits to exist. A hybrid host's v2 tree is left alone unless a limit needs it.
+func (c *compiler) needsReady(hierarchy int, writes []resourceWrite) bool {
+	h := &c.Facts.Cgroup.Hierarchies[hierarchy]
+	if !h.V2 {
+		return slices.Contains(h.Controllers, "cpuset")
+	}
+	return c.Facts.Cgroup.Unified || slices.ContainsFunc(writes, func(w resourceWrite) bool { return w.hierarchy == hierarchy })
 }
 
 func hierarchyLabel(h *facts.Hierarchy) string {
@@ -61,15 +83,11 @@ func hierarchyLabel(h *facts.Hierarchy) string {
 	return strings.TrimPrefix(h.Name, "name=")
 }
 
-func (c *compiler) emitCgroupWrites() {
-	l := c.linux()
-	if c.NoCgroup {
-		if l.Resources != nil {
-			c.errs.Add("linux.resources", "", "cannot be honoured with cgroups disabled")
+func (c *compiler) emitCgroupWrites(writes []resourceWrite) {
+	for _, w := range writes {
+		if c.Facts.UserNS && strings.HasPrefix(w.file, "devices.") {
+			continue // the kernel lets only the initial user namespace write device rules
 		}
-		return
-	}
-	for _, w := range resourceWrites(l.Resources, &c.Facts.Cgroup, &c.errs) {
 		var flags uint32
 		if w.ignore {
 			flags = plan.FlagIgnore

@@ -38,6 +38,9 @@ type Result struct {
 	Plan *plan.Plan
 	// Cgroups are the container's directories, one for each hierarchy.
 	Cgroups []CgroupDir
+	// HostMounts says that the container has no mount namespace: its mounts lie
+	// in the runtime's, below the root, and delete has to remove them.
+	HostMounts bool
 	// Warnings are for the log: what the spec says to warn about and go on.
 	Warnings []string
 }
@@ -81,8 +84,7 @@ func Compile(in Input) (*Result, error) {
 	c.emitNsOpen()
 	mounts := c.readMounts()
 	c.emitTrees(mounts)
-	c.emitCgroupMake()
-	c.emitCgroupWrites()
+	c.emitCgroups()
 	if c.Gate {
 		c.add(plan.GateOpen("process"))
 	}
@@ -128,7 +130,7 @@ func Compile(in Input) (*Result, error) {
 	if err := c.plan.Validate(); err != nil {
 		return nil, &field.Error{Why: err.Error(), Class: field.Bug}
 	}
-	return &Result{Plan: &c.plan, Cgroups: c.cgroups, Warnings: c.warnings}, nil
+	return &Result{Plan: &c.plan, Cgroups: c.cgroups, HostMounts: !c.ns.own(plan.NewNS), Warnings: c.warnings}, nil
 }
 
 func (c *compiler) add(op plan.Op) { c.plan.Add(op) }

@@ -61,11 +61,6 @@ func (c *compiler) checkUnsupported(p *specs.Process) {
 		set  bool
 		path string
 	}{
-		{p.Scheduler != nil, "process.scheduler"},
-		{p.IOPriority != nil, "process.ioPriority"},
-		{p.ExecCPUAffinity != nil, "process.execCPUAffinity"},
-		{l.Personality != nil, "linux.personality"},
-		{l.MemoryPolicy != nil, "linux.memoryPolicy"},
 		{l.IntelRdt != nil, "linux.intelRdt"},
 		{len(l.NetDevices) > 0, "linux.netDevices"},
 	} {

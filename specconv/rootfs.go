@@ -52,8 +52,9 @@ func (c *compiler) emitRootBind() {
 	root := c.rootPath()
 	prop := c.rootPropagation()
 	if !c.ns.isNew(plan.NewNS) {
-		// Joined or inherited: the tree belongs to others, and keeps its ways.
-		c.add(plan.RootBind("root.path", root, plan.NoSlot, plan.FlagRecursive))
+		// Joined or inherited: the tree belongs to others, and keeps its ways. Only
+		// what is made below the root is the container's, and stays private.
+		c.add(plan.RootBind("root.path", root, plan.NoSlot, plan.FlagRecursive|plan.FlagPrivate))
 		return
 	}
 	flags := plan.FlagRecursive

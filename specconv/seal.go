@@ -43,6 +43,11 @@ func (c *compiler) emitSeal(mounts []mount) {
 			c.add(plan.PathMask(f, path.Clean(p)))
 		}
 	}
+	c.emitAffinity()
+	c.emitScheduler()
+	c.emitIOPriority()
+	c.emitPersonality()
+	c.emitMemoryPolicy()
 	c.add(plan.StdioOwner("process.user.uid", c.Spec.Process.User.UID))
 }
 

@@ -78,8 +78,13 @@ func TestKillForkBomb(t *testing.T) {
 	put(t, pids.mount+rel+"/pids.max", "40")
 	bomb := "f() { while :; do (f) & done; }; f 2>/dev/null"
 	c := start(t, bomb, freezer.mount+rel, pids.mount+rel)
-	for end := soon(); read(t, pids.mount+rel+"/pids.current") < "2" && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
+	for end := soon(); ; time.Sleep(time.Millisecond) {
+		if n, _ := strconv.Atoi(read(t, pids.mount+rel+"/pids.current")); n >= 30 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the bomb does not go off")
+		}
 	}
 	if err := Kill(soon(), Dir{freezer.mount, rel}, Dir{pids.mount, rel}); err != nil {
 		t.Error(err)
@@ -219,5 +224,61 @@ func TestMissingCgroupIsNotExist(t *testing.T) {
 	}
 	if err := Remove(h.mount, rel+"/a", []string{rel, rel + "/a"}, soon()); err != nil {
 		t.Errorf("Remove: %v", err)
+	}
+}
+
+// A stopped process does not count; a thawed one goes on.
+func TestFreezeAndThaw(t *testing.T) {
+	for _, controller := range []string{"freezer", ""} {
+		h := with(t, controller)
+		rel := name(t)
+		newCgroup(t, h, rel)
+		file := t.TempDir() + "/count"
+		c := start(t, "while :; do echo x >> "+file+"; sleep 0.005; done", h.mount+rel)
+		grows := func() bool {
+			size := func() int64 {
+				st, err := os.Stat(file)
+				if err != nil {
+					return 0
+				}
+				return st.Size()
+			}
+			before := size()
+			for end := time.Now().Add(150 * time.Millisecond); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+				if size() > before {
+					return true
+				}
+			}
+			return false
+		}
+		if !grows() {
+			t.Fatal("the process does not run")
+		}
+		for range 2 { // to do it again is no mistake
+			if err := Freeze(h.mount, rel, soon()); err != nil {
+				t.Fatalf("%q: %v", controller, err)
+			}
+		}
+		if frozen, err := Frozen(h.mount, rel); err != nil || !frozen || grows() {
+			t.Errorf("%q: frozen %v, %v, or still running", controller, frozen, err)
+		}
+		for range 2 {
+			if err := Thaw(h.mount, rel, soon()); err != nil {
+				t.Fatalf("%q: %v", controller, err)
+			}
+		}
+		if frozen, err := Frozen(h.mount, rel); err != nil || frozen || !grows() {
+			t.Errorf("%q: frozen %v, %v, or not running", controller, frozen, err)
+		}
+		if err := Kill(soon(), Dir{h.mount, rel}); err != nil {
+			t.Error(err)
+		}
+		c.isDead(t)
+	}
+	h := with(t, "pids")
+	rel := name(t)
+	newCgroup(t, h, rel)
+	if err := Freeze(h.mount, rel, soon()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("another hierarchy: %v", err)
 	}
 }

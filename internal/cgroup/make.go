@@ -16,21 +16,22 @@ const dirMode = 0o755
 // an ancestor that vanishes because another container below it has gone.
 const maxRaces = 16
 
-// Make makes the cgroup and its missing ancestors. cpusetInit is for the v1
-// hierarchy of the cpuset controller, where a new cgroup has no CPUs and cannot
-// be joined: every level is filled from the one above. On v2 the controllers
-// are enabled on the way down, as far as the kernel allows.
+// Make makes the cgroup and its missing ancestors. prepare makes it
+// ready for limits: in the v1 hierarchy of the cpuset controller, where a new
+// cgroup has no CPUs and cannot be joined, every level is filled from the one
+// above, and on v2 the controllers are enabled on the way down, as far as the
+// kernel allows. It does nothing elsewhere.
 //
 // A cgroup that exists already must be empty and not frozen (spec, config-linux,
 // "Control groups"). created has the paths that were made, outermost first, for
 // Remove; after an error everything made has been removed again.
-func Make(mount, rel string, cpusetInit bool) (created []string, err error) {
+func Make(mount, rel string, prepare bool) (created []string, err error) {
 	t, err := openTree(mount)
 	if err != nil {
 		return nil, err
 	}
 	defer t.close()
-	fd, created, err := t.make(rel, cpusetInit)
+	fd, created, err := t.make(rel, prepare)
 	if err != nil {
 		return nil, err
 	}
@@ -39,13 +40,13 @@ func Make(mount, rel string, cpusetInit bool) (created []string, err error) {
 }
 
 // MakeJoin is Make followed by OpenJoin, in fewer system calls.
-func MakeJoin(mount, rel, file string, cpusetInit bool) (fd int, created []string, err error) {
+func MakeJoin(mount, rel, file string, prepare bool) (fd int, created []string, err error) {
 	t, err := openTree(mount)
 	if err != nil {
 		return -1, nil, err
 	}
 	defer t.close()
-	parent, created, err := t.make(rel, cpusetInit)
+	parent, created, err := t.make(rel, prepare)
 	if err != nil {
 		return -1, nil, err
 	}
@@ -89,13 +90,13 @@ func (t tree) openJoin(parent int, leaf, file, rel string) (int, error) {
 }
 
 // make returns the directory above the cgroup, for t.closeParent.
-func (t tree) make(rel string, cpusetInit bool) (parent int, created []string, err error) {
+func (t tree) make(rel string, prepare bool) (parent int, created []string, err error) {
 	above, leaf, err := clean(rel)
 	if err != nil {
 		return -1, nil, err
 	}
 	for race := 0; ; race++ {
-		parent, created, err = t.makeOnce(above, leaf, cpusetInit)
+		parent, created, err = t.makeOnce(above, leaf, prepare)
 		if err == nil {
 			return parent, created, nil
 		}
@@ -108,12 +109,12 @@ func (t tree) make(rel string, cpusetInit bool) (parent int, created []string, e
 	}
 }
 
-func (t tree) makeOnce(above, leaf string, cpusetInit bool) (parent int, created []string, err error) {
-	parent, created, err = t.makeAbove(above, cpusetInit)
+func (t tree) makeOnce(above, leaf string, prepare bool) (parent int, created []string, err error) {
+	parent, created, err = t.makeAbove(above, prepare)
 	if err != nil {
 		return -1, created, err
 	}
-	made, err := t.makeLevel(parent, leaf, join(above, leaf), cpusetInit)
+	made, err := t.makeLevel(parent, leaf, join(above, leaf), prepare)
 	if made {
 		created = append(created, join("/"+above, leaf))
 	}
@@ -128,14 +129,14 @@ func (t tree) makeOnce(above, leaf string, cpusetInit bool) (parent int, created
 }
 
 // makeAbove makes the ancestors and returns the innermost.
-func (t tree) makeAbove(above string, cpusetInit bool) (fd int, created []string, err error) {
-	if t.v2 {
+func (t tree) makeAbove(above string, prepare bool) (fd int, created []string, err error) {
+	if t.v2 && prepare {
 		enableControllers(t.fd)
 	}
 	if above == "" {
 		return t.fd, nil, nil
 	}
-	if !t.v2 && !cpusetInit { // nothing to do on the way down
+	if !prepare { // nothing to do on the way down
 		fd, err := openAt(t.fd, above, unix.O_PATH|unix.O_DIRECTORY)
 		if err == nil {
 			return fd, nil, nil
@@ -147,7 +148,7 @@ func (t tree) makeAbove(above string, cpusetInit bool) (fd int, created []string
 		if n := strings.IndexByte(above[i:], '/'); n >= 0 {
 			end = i + n
 		}
-		made, err := t.makeLevel(fd, above[i:end], above[:end], cpusetInit)
+		made, err := t.makeLevel(fd, above[i:end], above[:end], prepare)
 		if made {
 			created = append(created, "/"+above[:end])
 		}
@@ -162,7 +163,7 @@ func (t tree) makeAbove(above string, cpusetInit bool) (fd int, created []string
 			return -1, created, err
 		}
 		fd = next
-		if t.v2 {
+		if t.v2 && prepare {
 			enableControllers(fd)
 		}
 		i = end + 1
@@ -171,13 +172,13 @@ func (t tree) makeAbove(above string, cpusetInit bool) (fd int, created []string
 }
 
 // makeLevel makes one directory; made is false when it was there already.
-func (t tree) makeLevel(parent int, name, path string, cpusetInit bool) (made bool, err error) {
+func (t tree) makeLevel(parent int, name, path string, prepare bool) (made bool, err error) {
 	_, err = retry(func() (int, error) { return 0, unix.Mkdirat(parent, name, dirMode) })
 	if err != nil && err != unix.EEXIST {
 		return false, &Error{Op: "mkdir", Path: join(t.mount, path), Err: err}
 	}
 	made = err == nil
-	if cpusetInit && !t.v2 {
+	if prepare && !t.v2 {
 		if err := fillCpuset(parent, name, made); err != nil {
 			return made, &Error{Op: "fill cpuset of", Path: join(t.mount, path), Err: err}
 		}

@@ -222,7 +222,7 @@ func TestCpusetIsFilledOnEveryLevel(t *testing.T) {
 	if got := read(t, h.mount+rel+"/a/b/cpuset.cpus"); got != "0" {
 		t.Errorf("what was set became %q", got)
 	}
-	t.Cleanup(func() { // before name's check, after newCgroup's Remove would be too late
+	t.Cleanup(func() { // this level is not Make's
 		if err := Remove(h.mount, rel, nil, soon()); err != nil {
 			t.Error(err)
 		}

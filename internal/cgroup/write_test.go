@@ -84,7 +84,7 @@ func TestMemoryInUseIsNamed(t *testing.T) {
 	rel := name(t)
 	newCgroup(t, h, rel)
 	dir := h.mount + rel
-	c := start(t, "x=$(head -c 20000000 /dev/zero | tr '\\0' x); echo $$ > "+dir+"/notify_on_release; : ; sleep 60 & wait", dir)
+	c := start(t, "x=$(head -c 20000000 /dev/zero | tr '\\0' x); sleep 60 & wait", dir)
 	defer func() {
 		if err := Kill(soon(), Dir{h.mount, rel}); err != nil {
 			t.Error(err)

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0xe71ad66598e7e5a4
+const abiHash uint64 = 0x941cddbf1ea8724e

@@ -3,14 +3,11 @@ package plan
 // Constructors of host-side and sync ops. Every one takes the config field that
 // asked for it, so that no op is without a source.
 
-// CgroupMake makes rel below the hierarchy mounted at mount; open is the file
-// that the init joins by ("tasks"), or "" for the directory itself (v2).
-func CgroupMake(field, hierarchy, path, open string, into Slot, v2 bool) Op {
-	op := Op{Code: OpCgroupMake, Field: field, Str: [3]string{hierarchy, path, open}, Num: [4]uint64{uint64(into)}}
-	if v2 {
-		op.Flags |= FlagV2
-	}
-	return op
+// CgroupMake makes a directory of a hierarchy; open is the file that the init
+// joins by ("tasks"), or "" for the directory itself (v2). flags: FlagV2, and
+// FlagReady where the directories on the way need to be made ready for limits.
+func CgroupMake(field, hierarchy, path, open string, into Slot, flags uint32) Op {
+	return Op{Code: OpCgroupMake, Field: field, Flags: flags, Str: [3]string{hierarchy, path, open}, Num: [4]uint64{uint64(into)}}
 }
 
 // CgroupWrite writes one value into a cgroup file; flags may be FlagIgnore.

@@ -145,6 +145,8 @@ const (
 	FlagInheritEnv uint32 = 1 << 10
 	FlagDenySetgrp uint32 = 1 << 11
 	FlagParentPriv uint32 = 1 << 12
+	FlagPrivate    uint32 = 1 << 13
+	FlagReady      uint32 = 1 << 14
 )
 
 var makeFlags = []bitName{{uint64(FlagMakeDir), "mkdir"}, {uint64(FlagMakeFile), "mkfile"}, {uint64(FlagRealDir), "real-dir"}}

@@ -42,6 +42,10 @@ type State struct {
 	// PidNamespace says that the process is the first of its own pid namespace,
 	// so that all processes of the container end with it.
 	PidNamespace bool
+	// HostMounts says that the container's mounts lie in the runtime's own mount
+	// namespace; MountsBefore counts those at Rootfs that were there before.
+	HostMounts   bool
+	MountsBefore int
 
 	Poststart []specs.Hook
 	Poststop  []specs.Hook
@@ -69,6 +73,10 @@ func (s *State) Encode() []byte {
 	w.Key("pid").Int(int64(s.Pid))
 	w.Key("pidStart").Uint(s.PidStart)
 	w.Key("pidNamespace").Bool(s.PidNamespace)
+	if s.HostMounts {
+		w.Key("hostMounts").Bool(true)
+		w.Key("mountsBefore").Int(int64(s.MountsBefore))
+	}
 	if len(s.Annotations) > 0 {
 		w.Key("annotations").Object()
 		for _, k := range sortedKeys(s.Annotations) {
@@ -190,6 +198,10 @@ func (s *State) member(d *ojson.Decoder) {
 		s.PidStart = d.ReadUint64()
 	case "pidNamespace":
 		s.PidNamespace = d.ReadBool()
+	case "hostMounts":
+		s.HostMounts = d.ReadBool()
+	case "mountsBefore":
+		s.MountsBefore = d.ReadInt()
 	case "annotations":
 		s.Annotations = make(map[string]string)
 		if d.Object() {
