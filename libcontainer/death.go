@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/internal/sys"
 )
 
 // died says how the init ended without a report: by which signal, and whether
@@ -46,7 +48,7 @@ func (h *host) diedInInit() error {
 	if err := unix.Waitid(unix.P_PID, h.pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil || info.Signo == 0 {
 		return nil // alive, and past the execve
 	}
-	comm := readProc(h.pid, "comm")
+	comm := sys.Text("/proc/" + strconv.Itoa(h.pid) + "/comm")
 	if strings.TrimSpace(comm) != "tare:init" {
 		return nil
 	}
@@ -60,11 +62,11 @@ func (h *host) oomKills() (limit string, kills int) {
 		dir := c.Mount + c.Path
 		switch {
 		case c.Hierarchy == "memory":
-			limit = strings.TrimSpace(readFile(dir + "/memory.limit_in_bytes"))
-			kills = keyed(readFile(dir+"/memory.oom_control"), "oom_kill")
+			limit = strings.TrimSpace(sys.Text(dir + "/memory.limit_in_bytes"))
+			kills = keyed(sys.Text(dir+"/memory.oom_control"), "oom_kill")
 		case c.V2:
-			if text := readFile(dir + "/memory.events"); text != "" {
-				limit = strings.TrimSpace(readFile(dir + "/memory.max"))
+			if text := sys.Text(dir + "/memory.events"); text != "" {
+				limit = strings.TrimSpace(sys.Text(dir + "/memory.max"))
 				kills = keyed(text, "oom_kill")
 			}
 		}
@@ -84,23 +86,4 @@ func keyed(text, key string) int {
 		}
 	}
 	return 0
-}
-
-func readProc(pid int, name string) string {
-	return readFile("/proc/" + strconv.Itoa(pid) + "/" + name)
-}
-
-// readFile reads a small kernel file; one that cannot be read is empty.
-func readFile(path string) string {
-	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return ""
-	}
-	defer syscall.Close(fd)
-	var buf [4096]byte
-	n, err := syscall.Read(fd, buf[:])
-	if err != nil || n < 0 {
-		return ""
-	}
-	return string(buf[:n])
 }

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/internal/sys"
 )
 
 // openNamespace opens a namespace file and proves that it is one, of the type
@@ -110,24 +112,12 @@ func idMap(lines []string) []syscall.SysProcIDMap {
 func writeIDMaps(pid int, uids, gids []string, denySetgroups bool) error {
 	dir := "/proc/" + strconv.Itoa(pid)
 	if denySetgroups {
-		if err := writeFile(dir+"/setgroups", "deny"); err != nil {
+		if err := sys.WriteFile(dir+"/setgroups", "deny"); err != nil {
 			return err
 		}
 	}
-	if err := writeFile(dir+"/uid_map", strings.Join(uids, "\n")+"\n"); err != nil {
+	if err := sys.WriteFile(dir+"/uid_map", strings.Join(uids, "\n")+"\n"); err != nil {
 		return err
 	}
-	return writeFile(dir+"/gid_map", strings.Join(gids, "\n")+"\n")
-}
-
-func writeFile(path, value string) error {
-	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	defer unix.Close(fd)
-	if _, err := unix.Write(fd, []byte(value)); err != nil {
-		return &fs.PathError{Op: "write", Path: path, Err: err}
-	}
-	return nil
+	return sys.WriteFile(dir+"/gid_map", strings.Join(gids, "\n")+"\n")
 }

@@ -2,12 +2,12 @@ package libcontainer
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/internal/state"
+	"github.com/tare-oci/tare/internal/sys"
 )
 
 // A container without a mount namespace of its own (config-linux.md: a type that
@@ -16,13 +16,9 @@ import (
 
 // mountsAt counts the mounts of the runtime's namespace at exactly this path.
 func mountsAt(path string) int {
-	data, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return 0
-	}
 	n := 0
 	escaped := strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`).Replace(path)
-	for _, line := range strings.Split(string(data), "\n") {
+	for _, line := range strings.Split(sys.Text("/proc/self/mountinfo"), "\n") {
 		if f := strings.Fields(line); len(f) > 4 && f[4] == escaped {
 			n++
 		}

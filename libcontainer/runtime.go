@@ -12,6 +12,7 @@ import (
 	"github.com/tare-oci/tare/internal/ociconfig"
 	"github.com/tare-oci/tare/internal/probe"
 	"github.com/tare-oci/tare/internal/state"
+	"github.com/tare-oci/tare/internal/sys"
 	"github.com/tare-oci/tare/specconv"
 )
 
@@ -54,15 +55,12 @@ const maxConfig = 16 << 20
 
 // LoadSpec reads and decodes a config.json.
 func LoadSpec(path string) (*specs.Spec, error) {
-	data, err := os.ReadFile(path)
+	data, err := sys.ReadFile(path, maxConfig)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("JSON specification file config.json not found: %w", err)
 		}
 		return nil, err
-	}
-	if len(data) > maxConfig {
-		return nil, fmt.Errorf("%s: has %d bytes, more than %d", path, len(data), maxConfig)
 	}
 	spec, errs := ociconfig.DecodeSpec(data)
 	if err := errs.Err(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/internal/facts"
+	"github.com/tare-oci/tare/internal/sys"
 )
 
 const root = "/sys/fs/cgroup"
@@ -18,8 +19,8 @@ func cgroups() facts.Cgroup {
 	var c facts.Cgroup
 	magic := statfsType(root)
 	c.Unified = magic == unix.CGROUP2_SUPER_MAGIC
-	var elsewhere []byte
-	for _, line := range strings.Split(string(readFile("/proc/self/cgroup")), "\n") {
+	elsewhere := ""
+	for _, line := range strings.Split(sys.Text("/proc/self/cgroup"), "\n") {
 		id, rest, ok1 := strings.Cut(line, ":")
 		name, own, ok2 := strings.Cut(rest, ":")
 		if !ok1 || !ok2 {
@@ -29,7 +30,7 @@ func cgroups() facts.Cgroup {
 		if id == "0" && name == "" {
 			h.V2 = true
 			if h.Mount = unifiedMount(magic); h.Mount != "" {
-				h.Controllers = strings.Fields(string(readFile(h.Mount + "/cgroup.controllers")))
+				h.Controllers = strings.Fields(sys.Text(h.Mount + "/cgroup.controllers"))
 				c.Hierarchies = append(c.Hierarchies, h)
 			}
 			continue
@@ -39,10 +40,10 @@ func cgroups() facts.Cgroup {
 		}
 		h.Mount = v1Mount(strings.TrimPrefix(name, "name="))
 		if h.Mount == "" {
-			if elsewhere == nil {
-				elsewhere = mountinfo()
+			if elsewhere == "" {
+				elsewhere = sys.Text("/proc/self/mountinfo")
 			}
-			h.Mount = findMount(string(elsewhere), name)
+			h.Mount = findMount(elsewhere, name)
 		}
 		if h.Mount != "" {
 			c.Hierarchies = append(c.Hierarchies, h)

@@ -3,7 +3,6 @@
 package probe
 
 import (
-	"os"
 	"runtime"
 	"strings"
 	"syscall"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/internal/facts"
+	"github.com/tare-oci/tare/internal/sys"
 )
 
 // Want says which facts a config needs beyond the ones that every plan does.
@@ -61,53 +61,17 @@ func permitted() uint64 {
 // inUserNS reads the id map: only the initial user namespace maps everything
 // onto itself.
 func inUserNS() bool {
-	b := readFile("/proc/self/uid_map")
-	return strings.Join(strings.Fields(string(b)), " ") != "0 0 4294967295"
+	return strings.Join(strings.Fields(sys.Text("/proc/self/uid_map")), " ") != "0 0 4294967295"
 }
 
 func firstByte(path string) byte {
-	b := readFile(path)
-	if len(b) == 0 {
-		return 0
+	if text := sys.Text(path); text != "" {
+		return text[0]
 	}
-	return b[0]
+	return 0
 }
 
 func isDir(path string) bool {
 	var st syscall.Stat_t
 	return syscall.Stat(path, &st) == nil && st.Mode&syscall.S_IFMT == syscall.S_IFDIR
-}
-
-// readFile reads a small file of a kernel file system with three system calls;
-// os.ReadFile would register it with the poller. Missing files read as empty.
-func readFile(path string) []byte {
-	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return nil
-	}
-	defer syscall.Close(fd)
-	buf := make([]byte, 4096)
-	n := 0
-	for {
-		m, err := syscall.Read(fd, buf[n:])
-		if err == syscall.EINTR {
-			continue
-		}
-		if m <= 0 || err != nil {
-			return buf[:n]
-		}
-		if n += m; n == len(buf) {
-			buf = append(buf, make([]byte, len(buf))...)
-		}
-	}
-}
-
-// mountinfo lists every mount; it is read only on hosts whose cgroups
-// are not at the usual places.
-func mountinfo() []byte {
-	b, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return nil
-	}
-	return b
 }

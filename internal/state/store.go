@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/internal/sys"
 )
 
 // Errors that callers tell apart. Their wording is part of the contract with
@@ -69,6 +71,9 @@ func mkdirAll(path string) error {
 }
 
 func (s *Store) path(id, ext string) string { return s.root + "/" + id + ext }
+
+// maxRecord bounds a record; annotations can make it long.
+const maxRecord = 32 << 20
 
 // Record is one container's record, and the lock on it while it is held.
 type Record struct {
@@ -135,7 +140,7 @@ func (s *Store) load(id, ext string, lock bool) (*Record, error) {
 				continue
 			}
 		}
-		data, err := readAll(fd)
+		data, err := sys.ReadAll(fd, maxRecord)
 		if err != nil {
 			r.Unlock()
 			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
@@ -283,13 +288,9 @@ func readDir(path string) ([]string, error) {
 	}
 }
 
+// open refuses links: the state root is the runtime's alone.
 func open(path string, flags int) (int, error) {
-	for {
-		fd, err := syscall.Open(path, flags|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
-		if err != syscall.EINTR {
-			return fd, err
-		}
-	}
+	return sys.Open(path, flags|unix.O_NOFOLLOW, 0o600)
 }
 
 func flock(fd, how int) error {
@@ -300,45 +301,15 @@ func flock(fd, how int) error {
 	}
 }
 
-func readAll(fd int) ([]byte, error) {
-	buf := make([]byte, 0, 4096)
-	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, make([]byte, len(buf))...)[:len(buf)]
-		}
-		n, err := syscall.Pread(fd, buf[len(buf):cap(buf)], int64(len(buf)))
-		if err == syscall.EINTR {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if n == 0 {
-			return buf, nil
-		}
-		buf = buf[:len(buf)+n]
-	}
-}
-
 // StartTime is the start of a process in clock ticks since boot, and its state
 // letter; ok is false when there is no such process.
 func StartTime(pid int) (start uint64, status byte, ok bool) {
-	fd, err := open("/proc/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY)
-	if err != nil {
-		return 0, 0, false
-	}
-	defer syscall.Close(fd)
-	var buf [1024]byte
-	n, err := syscall.Read(fd, buf[:])
-	if err != nil || n <= 0 {
-		return 0, 0, false
-	}
+	text := sys.Text("/proc/" + strconv.Itoa(pid) + "/stat")
 	// The name, in parentheses, may hold anything: count from its end.
-	text := string(buf[:n])
 	fields := strs.Fields(text[strs.LastIndexByte(text, ')')+1:])
 	if len(fields) < 20 {
 		return 0, 0, false
 	}
-	start, err = strconv.ParseUint(fields[19], 10, 64)
+	start, err := strconv.ParseUint(fields[19], 10, 64)
 	return start, fields[0][0], err == nil
 }
