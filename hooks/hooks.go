@@ -50,6 +50,11 @@ func Run(kind string, index int, h *specs.Hook, state []byte, dir string) error 
 		return fail(err.Error(), "")
 	}
 	defer stdin.Close()
+	// Our own descriptors close at the execve by themselves; those that our caller
+	// has left open would reach the hook.
+	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil && err != unix.ENOSYS && err != unix.EINVAL {
+		return fail("close_range: "+err.Error(), "")
+	}
 	var out tail
 	cmd := &exec.Cmd{Path: h.Path, Args: h.Args, Env: h.Env, Dir: dir, Stdin: stdin, Stdout: &out, Stderr: &out,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},

@@ -216,5 +216,6 @@ HANDLER(exec)
 	}
 	default_signals();
 	long r = sys3(__NR_execve, c->program, c->vec, c->env);
+	detail(c, c->program); /* start, which reads the report, has no plan to look it up in */
 	return fail(c, STEP_EXECVE, r);
 }

@@ -107,13 +107,13 @@ func reportError(p *plan.Plan, r *initproto.Report) error {
 	step := plan.Step(r.Step).String()
 	switch op.Code {
 	case plan.OpExecFind:
-		err := &ExecError{Program: op.Value(), Lookup: step == "not-found-in-path", Err: r.Errno}
+		err := &ExecError{Program: op.Program(), Lookup: step == "not-found-in-path", Err: r.Errno}
 		if step == "is-directory" {
 			err.Err = fmt.Errorf("is a directory: %w", r.Errno)
 		}
 		return err
 	case plan.OpExec:
-		return &ExecError{Program: op.Args0(), Err: r.Errno}
+		return &ExecError{Program: op.Program(), Err: r.Errno}
 	}
 	return &OpError{Field: op.Field, Value: op.Value(), Step: step, Detail: r.Detail, Op: op.Code.Name(), Index: int(r.Op), Of: len(p.Ops), Err: r.Errno}
 }

@@ -33,6 +33,7 @@ type host struct {
 	// started, so that the poststop hooks are due if the container fails.
 	saved, hooked bool
 	undo          []func() error
+	net           chan netns    // the network namespace that is being made
 	limits        cgroup.Writer // keeps a file open over the many lines of a device list
 }
 
@@ -100,6 +101,10 @@ func (h *host) do(i int, op *plan.Op) error {
 // prepare does one host op and returns the descriptor it makes, if any.
 func (h *host) prepare(op *plan.Op) (int, error) {
 	switch op.Code {
+	case plan.OpNetMake:
+		h.net = make(chan netns, 1)
+		go makeNetwork(h.net)
+		return pendingFD, nil
 	case plan.OpNsOpen:
 		return openNamespace(op.NsOpenArgs())
 	case plan.OpTreeOpen:

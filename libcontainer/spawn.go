@@ -17,6 +17,9 @@ import (
 // preserved, the socket, the plan, and what the host ops have opened.
 func (h *host) spawn(op *plan.Op) error {
 	flags, cg := op.SpawnArgs()
+	if err := h.collectNetwork(); err != nil {
+		return err
+	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("socketpair", err)
@@ -91,6 +94,7 @@ func stdio(f *os.File, fd uintptr) uintptr {
 
 func (h *host) closeSlots() {
 	h.limits.Close()
+	_ = h.collectNetwork() // a namespace nobody waited for
 	for i, fd := range h.slots {
 		if fd >= 0 {
 			unix.Close(fd)

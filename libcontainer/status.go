@@ -124,7 +124,7 @@ type StatusError struct {
 
 // Error prints the refusal with the id and the status.
 func (e *StatusError) Error() string {
-	if strings.Contains(e.Why, e.ID) {
+	if strings.HasSuffix(e.Why, string(e.Status)) { // says it all already
 		return e.Why
 	}
 	return fmt.Sprintf("%s: container %q is %s", e.Why, e.ID, e.Status)

@@ -87,6 +87,11 @@ func (c *compiler) emitIdentity() {
 			c.errs.Add("process.user.umask", strconv.FormatUint(uint64(umask), 10), "must be at most 511 (octal 0777)")
 		}
 	}
+	c.checkID("process.user.uid", u.UID)
+	c.checkID("process.user.gid", u.GID)
+	for i, g := range u.AdditionalGids {
+		c.checkID(field.Index("process.user.additionalGids", i), g)
+	}
 	if c.ns.isNew(plan.NewUser) {
 		l := c.linux()
 		c.checkMapped("process.user.uid", u.UID, l.UIDMappings, "linux.uidMappings")
@@ -103,6 +108,16 @@ func (c *compiler) emitIdentity() {
 		}
 	}
 	c.add(plan.Identity("process.user", u.UID, u.GID, umask, groups, flags))
+}
+
+// noID is what setresuid(2) and setresgid(2) take for "do not change": as an id
+// it would leave the process with those of root.
+const noID = 1<<32 - 1
+
+func (c *compiler) checkID(path string, id uint32) {
+	if id == noID {
+		c.errs.Add(path, strconv.FormatUint(uint64(id), 10), "is not an id: the kernel takes it for \"unchanged\" (setresuid(2))")
+	}
 }
 
 func (c *compiler) checkMapped(path string, id uint32, maps []specs.LinuxIDMapping, name string) {

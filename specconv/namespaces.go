@@ -49,6 +49,10 @@ type namespaces struct {
 	fresh      uint64 // CLONE_NEW* of the new ones
 	joins      []joined
 	privileged bool // the caller has privilege over namespaces that others own
+	// netMade says that the host makes the new network namespace, lo included,
+	// and the process joins it like one of others.
+	netMade bool
+	made    joined
 }
 
 func (n *namespaces) isNew(flag uint64) bool { return n.fresh&flag != 0 }
@@ -171,6 +175,15 @@ func idLines(ms []specs.LinuxIDMapping) []string {
 }
 
 func (c *compiler) emitNsOpen() {
+	// The kernel needs as long for a network namespace as for all cgroups: so the
+	// two are made at the same time. In a new user namespace it must be made
+	// inside, or it would belong to the host.
+	if c.ns.isNew(plan.NewNet) && !c.ns.own(plan.NewUser) && c.ns.privileged {
+		c.ns.netMade = true
+		slot := c.plan.NewSlot("ns-network")
+		c.ns.made = joined{field: "linux.namespaces", flag: plan.NewNet, slot: slot}
+		c.add(plan.NetMake("linux.namespaces", slot))
+	}
 	for i := range c.ns.joins {
 		j := &c.ns.joins[i]
 		j.slot = c.plan.NewSlot("ns-" + nsName(j.flag))

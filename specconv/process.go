@@ -116,7 +116,7 @@ func (c *compiler) emitLock() {
 	if p.NoNewPrivileges {
 		c.add(plan.NoNewPrivs("process.noNewPrivileges"))
 	}
-	c.add(plan.Env("process.env", p.Env))
+	c.add(plan.Env("process.env", withoutEmptyHome(p.Env)))
 	if len(p.Args) > 0 {
 		c.add(plan.ExecFind("process.args[0]", orNone(p.Args[0]), searchPath(p.Env)))
 	}
@@ -159,6 +159,17 @@ func hasHome(env []string) bool {
 		}
 	}
 	return false
+}
+
+// withoutEmptyHome leaves out an empty HOME, which the one of the passwd file
+// replaces: of two, programs take the first.
+func withoutEmptyHome(env []string) []string {
+	for i, e := range env {
+		if e == "HOME=" {
+			return append(append([]string(nil), env[:i]...), withoutEmptyHome(env[i+1:])...)
+		}
+	}
+	return env
 }
 
 // searchPath is PATH from the environment, the last one if it is set twice.

@@ -36,6 +36,10 @@ type shape struct {
 func (n *namespaces) shape() shape {
 	var s shape
 	rest := n.fresh &^ (plan.NewUser | plan.NewTime | plan.NewCgroup)
+	if n.netMade {
+		rest &^= plan.NewNet
+		s.before = append(s.before, n.made)
+	}
 	userNew, userJoined := n.isNew(plan.NewUser), n.isJoined(plan.NewUser)
 	for i := range n.joins {
 		j := n.joins[i]
@@ -121,7 +125,7 @@ func (c *compiler) emitEnter(s shape) {
 	if s.unshare != 0 {
 		c.add(plan.Unshare("linux.namespaces", s.unshare))
 	}
-	if c.ns.isNew(plan.NewNet) {
+	if c.ns.isNew(plan.NewNet) && !c.ns.netMade {
 		// Before any hook: network hooks find lo up (runtime-linux.md).
 		c.add(plan.LoopbackUp("linux.namespaces"))
 	}

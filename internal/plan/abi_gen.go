@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x941cddbf1ea8724e
+const abiHash uint64 = 0x217f2ae6592f9a02

@@ -15,6 +15,11 @@ func CgroupWrite(field, dir, file, value string, flags uint32) Op {
 	return Op{Code: OpCgroupWrite, Field: field, Flags: flags, Str: [3]string{dir, file, value}}
 }
 
+// NetMake begins to make the network namespace.
+func NetMake(field string, into Slot) Op {
+	return Op{Code: OpNetMake, Field: field, Num: [4]uint64{uint64(into)}}
+}
+
 // NsOpen opens a namespace file of the given CLONE_NEW* type.
 func NsOpen(field, path string, nstype uint64, into Slot) Op {
 	return Op{Code: OpNsOpen, Field: field, Str: [3]string{path}, Num: [4]uint64{nstype, uint64(into)}}

@@ -79,8 +79,11 @@ func (op *Op) Value() string {
 	return first
 }
 
-// Args0 is the program of an exec op.
-func (op *Op) Args0() string {
+// Program is what an exec-find or exec op is about.
+func (op *Op) Program() string {
+	if op.Code == OpExecFind {
+		return op.Str[0]
+	}
 	if a := Unlist(op.Blob[0]); len(a) > 0 {
 		return a[0]
 	}

@@ -94,7 +94,7 @@ func (s *State) Encode() []byte {
 		if c.V2 {
 			w.Key("v2").Bool(true)
 		}
-		strings(&w, "created", c.Created)
+		stringList(&w, "created", c.Created)
 		w.End()
 	}
 	w.End()
@@ -104,7 +104,7 @@ func (s *State) Encode() []byte {
 	return w.Bytes()
 }
 
-func strings(w *ojson.Writer, key string, ss []string) {
+func stringList(w *ojson.Writer, key string, ss []string) {
 	if len(ss) == 0 {
 		return
 	}
@@ -124,7 +124,7 @@ func hooks(w *ojson.Writer, key string, hs []specs.Hook) {
 		h := &hs[i]
 		w.Object()
 		w.Key("path").String(h.Path)
-		strings(w, "args", h.Args)
+		stringList(w, "args", h.Args)
 		if h.Env != nil { // absent and empty are two things: see package hooks
 			w.Key("env").Array()
 			for _, e := range h.Env {

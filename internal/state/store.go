@@ -6,7 +6,7 @@ import (
 	"io/fs"
 	"sort"
 	"strconv"
-	strs "strings"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -57,7 +57,7 @@ func Open(root string, create bool) (*Store, error) {
 func mkdirAll(path string) error {
 	err := syscall.Mkdir(path, 0o700)
 	if err == syscall.ENOENT {
-		if i := strs.LastIndexByte(path, '/'); i > 0 {
+		if i := strings.LastIndexByte(path, '/'); i > 0 {
 			if err := mkdirAll(path[:i]); err != nil {
 				return err
 			}
@@ -257,7 +257,7 @@ func (s *Store) List() ([]string, error) {
 	}
 	var ids []string
 	for _, n := range names {
-		if id, ok := strs.CutSuffix(n, ".json"); ok && CheckID(id) == nil {
+		if id, ok := strings.CutSuffix(n, ".json"); ok && CheckID(id) == nil {
 			ids = append(ids, id)
 		}
 	}
@@ -306,7 +306,7 @@ func flock(fd, how int) error {
 func StartTime(pid int) (start uint64, status byte, ok bool) {
 	text := sys.Text("/proc/" + strconv.Itoa(pid) + "/stat")
 	// The name, in parentheses, may hold anything: count from its end.
-	fields := strs.Fields(text[strs.LastIndexByte(text, ')')+1:])
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
 	if len(fields) < 20 {
 		return 0, 0, false
 	}
