@@ -169,6 +169,7 @@ HANDLER(caps_bound);
 HANDLER(cwd_make);
 HANDLER(identity);
 HANDLER(caps_set);
+HANDLER(caps_trim);
 HANDLER(cwd);
 HANDLER(home_find);
 HANDLER(exec_find);

@@ -27,11 +27,15 @@ static int dispatch(struct ctx *c, const struct op *op)
 	case OP_TREE_OPEN:
 	case OP_TREE_IDMAP:
 	case OP_GATE_OPEN:
-	case OP_SPAWN:
 	case OP_ID_MAP:
 	case OP_STATE_SAVE:
 	case OP_HOOK:
 		return 0; /* the host's */
+	case OP_SPAWN: { /* the host's; the cgroup that this process was born into is not to stay open */
+		owned_fd cgroup = op_slot(c, op, SPAWN_CGROUP);
+		(void)cgroup;
+		return 0;
+	}
 #define CASE(NAME, name)                                                                                               \
 	case OP_##NAME:                                                                                                \
 		return op_##name(c, op);
@@ -85,6 +89,7 @@ static int dispatch(struct ctx *c, const struct op *op)
 		CASE(CWD_MAKE, cwd_make)
 		CASE(IDENTITY, identity)
 		CASE(CAPS_SET, caps_set)
+		CASE(CAPS_TRIM, caps_trim)
 		CASE(CWD, cwd)
 		CASE(HOME_FIND, home_find)
 		CASE(EXEC_FIND, exec_find)

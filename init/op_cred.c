@@ -134,18 +134,23 @@ HANDLER(identity)
 	return 0;
 }
 
-/* Exactly what the config lists: nothing inheritable or ambient comes along by
- * itself (CVE-2022-29162, CVE-2022-27650). */
-HANDLER(caps_set)
+static long set_caps(u64 permitted, u64 effective, u64 inheritable)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
 	struct __user_cap_data_struct data[2];
 	for (int i = 0; i < 2; i++) {
-		data[i].permitted = (u32)(op->num[CAPS_SET_PERMITTED] >> (32 * i));
-		data[i].effective = (u32)(op->num[CAPS_SET_EFFECTIVE] >> (32 * i));
-		data[i].inheritable = (u32)(op->num[CAPS_SET_INHERITABLE] >> (32 * i));
+		data[i].permitted = (u32)(permitted >> (32 * i));
+		data[i].effective = (u32)(effective >> (32 * i));
+		data[i].inheritable = (u32)(inheritable >> (32 * i));
 	}
-	long r = sys2(__NR_capset, &head, data);
+	return sys2(__NR_capset, &head, data);
+}
+
+/* Exactly what the config lists: nothing inheritable or ambient comes along by
+ * itself (CVE-2022-29162, CVE-2022-27650). */
+HANDLER(caps_set)
+{
+	long r = set_caps(op->num[CAPS_SET_PERMITTED], op->num[CAPS_SET_EFFECTIVE], op->num[CAPS_SET_INHERITABLE]);
 	if (r < 0)
 		return fail(c, STEP_CAPSET, r);
 	r = sys5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
@@ -159,4 +164,12 @@ HANDLER(caps_set)
 			return fail(c, STEP_PRCTL, r);
 	}
 	return 0;
+}
+
+/* After the filter: capset(2) is the one system call beside execve(2) that a
+ * profile has to allow. */
+HANDLER(caps_trim)
+{
+	long r = set_caps(op->num[CAPS_TRIM_PERMITTED], op->num[CAPS_TRIM_EFFECTIVE], op->num[CAPS_TRIM_INHERITABLE]);
+	return r < 0 ? fail(c, STEP_CAPSET, r) : 0;
 }

@@ -19,7 +19,8 @@ HANDLER(fd_seal)
  * hierarchies instead of 7 to 25. It is right because the init has one thread. */
 HANDLER(cgroup_join)
 {
-	long r = sys_write(op_slot(c, op, CGROUP_JOIN_TASKS), "0", 1);
+	owned_fd tasks = op_slot(c, op, CGROUP_JOIN_TASKS); /* not to be open while the container waits */
+	long r = sys_write(tasks, "0", 1);
 	return r < 0 ? fail(c, STEP_WRITE, r) : 0;
 }
 

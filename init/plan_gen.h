@@ -2,7 +2,7 @@
 #pragma once
 
 #define PLAN_MAGIC 0x314e414c50455241ull
-#define PLAN_ABI 0x217f2ae6592f9a02ull
+#define PLAN_ABI 0xd359349a4dcda2b0ull
 #define PLAN_HEADER_SIZE 64
 #define PLAN_OP_SIZE 64
 #define PLAN_MAX_SIZE 16777216
@@ -83,15 +83,16 @@ enum op_code {
 	OP_CWD_MAKE = 59,
 	OP_IDENTITY = 60,
 	OP_CAPS_SET = 61,
-	OP_CWD = 62,
-	OP_HOME_FIND = 63,
-	OP_EXEC_FIND = 64,
-	OP_ENV = 65,
-	OP_GATE = 66,
-	OP_FD_CLOSE = 67,
-	OP_EXEC = 68,
+	OP_CAPS_TRIM = 62,
+	OP_CWD = 63,
+	OP_HOME_FIND = 64,
+	OP_EXEC_FIND = 65,
+	OP_ENV = 66,
+	OP_GATE = 67,
+	OP_FD_CLOSE = 68,
+	OP_EXEC = 69,
 };
-#define OP_COUNT 69
+#define OP_COUNT 70
 
 enum plan_step {
 	STEP_NONE = 0,
@@ -286,6 +287,9 @@ enum {
 	CAPS_SET_EFFECTIVE = 1,
 	CAPS_SET_INHERITABLE = 2,
 	CAPS_SET_AMBIENT = 3,
+	CAPS_TRIM_PERMITTED = 0,
+	CAPS_TRIM_EFFECTIVE = 1,
+	CAPS_TRIM_INHERITABLE = 2,
 	CWD_PATH = 0,
 	HOME_FIND_UID = 0,
 	EXEC_FIND_PROGRAM = 0,
@@ -382,6 +386,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_CWD_MAKE] = {1, 8, 8, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_IDENTITY] = {1, 8, 8, 0, 0x100, {KIND_NUM, KIND_NUM, KIND_NUM, 0}, {0, 0, 0}, {KIND_BYTES, 0}},
 	[OP_CAPS_SET] = {1, 8, 8, 0, 0x0, {KIND_NUM, KIND_NUM, KIND_NUM, KIND_NUM}, {0, 0, 0}, {0, 0}},
+	[OP_CAPS_TRIM] = {1, 10, 10, 0, 0x0, {KIND_NUM, KIND_NUM, KIND_NUM, 0}, {0, 0, 0}, {0, 0}},
 	[OP_CWD] = {1, 8, 8, 0, 0x1, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_HOME_FIND] = {1, 8, 8, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_EXEC_FIND] = {1, 8, 8, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, KIND_STR_OPT, 0}, {0, 0}},

@@ -63,6 +63,7 @@ type compiler struct {
 	cgroups     []CgroupDir
 	cgroupSlots []plan.Slot
 	filter      *seccomp.Program
+	caps        capSets
 }
 
 // Compile turns a config into a plan. The error is a *field.Invalid with one

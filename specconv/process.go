@@ -89,14 +89,20 @@ func (c *compiler) emitOomScore() {
 // up last, as the user who runs it.
 func (c *compiler) emitLock() {
 	p := c.Spec.Process
-	caps := c.readCaps()
-	filter := c.readSeccomp()
+	c.caps = c.readCaps()
+	caps := c.caps
+	c.readSeccomp()
 	c.emitLsm()
-
-	// Without no_new_privs only a privileged process may install a filter, so it
-	// comes before the capabilities go; with it, as late as can be (emitStart).
-	if filter != nil && !p.NoNewPrivileges {
-		c.add(plan.Seccomp("linux.seccomp", filter.Filter, uint64(filter.Flags)))
+	// Without no_new_privs only a privileged process may install a filter, and the
+	// filter comes last of all, so that no profile can break what tare does. So
+	// CAP_SYS_ADMIN stays until then; nothing but the init runs with it.
+	if c.filter != nil && !p.NoNewPrivileges {
+		bit, _ := plan.CapBit("CAP_SYS_ADMIN")
+		if !c.userns() && c.Facts.Caps>>bit&1 == 0 {
+			c.errs.AddHost("linux.seccomp", "", "needs CAP_SYS_ADMIN, or process.noNewPrivileges (seccomp(2))")
+		}
+		caps.permitted |= 1 << bit
+		caps.effective |= 1 << bit
 	}
 	c.add(plan.CapsBound("process.capabilities.bounding", caps.bounding))
 	if !hasHome(p.Env) {
@@ -146,8 +152,11 @@ func (c *compiler) emitStart() {
 	}
 	c.emitStartHooks()
 	c.add(plan.FdClose(3 + c.PreserveFDs))
-	if f := c.filter; f != nil && p.NoNewPrivileges {
+	if f := c.filter; f != nil {
 		c.add(plan.Seccomp("linux.seccomp", f.Filter, uint64(f.Flags)))
+		if !p.NoNewPrivileges {
+			c.add(plan.CapsTrim("process.capabilities", c.caps.permitted, c.caps.effective, c.caps.inheritable))
+		}
 	}
 	c.add(plan.Exec("process.args", p.Args))
 }

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x217f2ae6592f9a02
+const abiHash uint64 = 0xd359349a4dcda2b0

@@ -131,6 +131,11 @@ func CapsSet(field string, permitted, effective, inheritable, ambient uint64) Op
 	return Op{Code: OpCapsSet, Field: field, Num: [4]uint64{permitted, effective, inheritable, ambient}}
 }
 
+// CapsTrim sets three sets; the ambient one follows by itself.
+func CapsTrim(field string, permitted, effective, inheritable uint64) Op {
+	return Op{Code: OpCapsTrim, Field: field, Num: [4]uint64{permitted, effective, inheritable}}
+}
+
 // Cwd enters the working directory.
 func Cwd(field, path string) Op { return Op{Code: OpCwd, Field: field, Str: [3]string{path}} }
 

@@ -74,6 +74,7 @@ const (
 	OpCwdMake
 	OpIdentity
 	OpCapsSet
+	OpCapsTrim
 	OpCwd
 	OpHomeFind
 	OpExecFind
