@@ -41,6 +41,8 @@ struct ctx {
 	const struct op *ops;
 	const char *data;
 	u32 nops, data_size, nslots;
+	u32 plan_size;
+	u32 last_fd; /* the highest descriptor that was meant for this process */
 
 	int sync; /* seqpacket to the host; closed by the execve */
 	u32 index; /* the op that runs */

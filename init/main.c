@@ -131,6 +131,7 @@ static void number_slots(struct ctx *c, int next)
 		if (info->fills)
 			c->slots[info->fills] = next++;
 	}
+	c->last_fd = (u32)next - 1;
 }
 
 static int load(struct ctx *c, int fd)

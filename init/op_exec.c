@@ -175,8 +175,21 @@ HANDLER(gate)
 {
 	char b;
 	(void)op;
+	/* Nothing of the host stays open while it waits, perhaps for days, but the
+	 * fifo, which takes the place of the socket to a creator that is gone. */
+	long n = sys3(__NR_dup3, c->slots[SLOT_GATE], c->sync, O_CLOEXEC);
+	if (n < 0)
+		return fail(c, STEP_OPEN, n);
+	for (u32 i = 0; i < c->nslots; i++)
+		c->slots[i] = -EBADF;
+	c->slots[SLOT_GATE] = c->sync;
+	n = sys3(__NR_close_range, (u32)c->sync + 1, ~0u, 0);
+	if (n < 0)
+		return fail(c, STEP_CLOSE_RANGE, n);
 	c->gated = 1;
-	long n = sys_read(c->slots[SLOT_GATE], &b, 1);
+	/* What has been read of the plan would be read again if it were needed. */
+	(void)sys3(__NR_madvise, c->plan, c->plan_size, 4 /* MADV_DONTNEED */);
+	n = sys_read(c->slots[SLOT_GATE], &b, 1);
 	if (n != 1)
 		return fail(c, STEP_READ, n < 0 ? n : -EPIPE);
 	return 0;

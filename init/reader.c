@@ -110,6 +110,7 @@ int plan_check(struct ctx *c, const u8 *plan, size_t size)
 	c->ops = (const struct op *)(plan + PLAN_HEADER_SIZE);
 	c->data = (const char *)plan + h.data;
 	c->nops = h.nops;
+	c->plan_size = h.total;
 	c->data_size = (u32)size - h.data;
 	c->nslots = h.slots;
 	for (int i = 0; i < 4; i++)
