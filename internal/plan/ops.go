@@ -151,9 +151,15 @@ const (
 	FlagReady      uint32 = 1 << 14
 )
 
-var makeFlags = []bitName{{uint64(FlagMakeDir), "mkdir"}, {uint64(FlagMakeFile), "mkfile"}, {uint64(FlagRealDir), "real-dir"}}
-
-var ignore = bitName{uint64(FlagIgnore), "ignore-failure"}
+// Written out, not composed: then the whole table is data of the binary, and
+// nothing of it is made when a command starts.
+var (
+	fsFlags = []bitName{{uint64(FlagCopyUp), "copy-up"}, {uint64(FlagLegacy), "legacy"}, {uint64(FlagIgnore), "ignore-failure"},
+		{uint64(FlagMakeDir), "mkdir"}, {uint64(FlagMakeFile), "mkfile"}, {uint64(FlagRealDir), "real-dir"}}
+	bindFlags = []bitName{{uint64(FlagRecursive), "recursive"}, {uint64(FlagIgnore), "ignore-failure"},
+		{uint64(FlagMakeDir), "mkdir"}, {uint64(FlagMakeFile), "mkfile"}, {uint64(FlagRealDir), "real-dir"}}
+	ignoreFlag = []bitName{{uint64(FlagIgnore), "ignore-failure"}}
+)
 
 func str(name string, at uint8) arg    { return arg{name: name, kind: argStr, at: at} }
 func strOpt(name string, at uint8) arg { return arg{name: name, kind: argStrOpt, at: at} }

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"syscall"
@@ -39,7 +40,7 @@ func (r *Record) GateClosed() bool {
 }
 
 // ErrNobodyWaits is returned by OpenGate when no process waits.
-var ErrNobodyWaits = fmt.Errorf("no process waits at the start gate")
+var ErrNobodyWaits = errors.New("no process waits at the start gate")
 
 // OpenGate lets the process go on, and returns when it has become the
 // container's program or has died. A report that it left in the fifo is
