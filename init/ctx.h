@@ -49,13 +49,13 @@ struct ctx {
 	enum plan_step step; /* the system call that failed */
 	const char **vec; /* scratch for argv and envp, made before the first op */
 	u32 vec_size;
-	char **env; /* the environment of the program, in vec */
-	u32 env_len;
+	const struct op *env; /* the op that holds the environment of the program */
 	u32 args_room; /* entries of vec before env */
 
 	u8 gated; /* past the gate: reports go into the fifo, where start reads them */
 	u8 mask_attached, null_attached; /* a detached mount can be attached once, then cloned */
 	u8 cwd_done;
+	u8 no_setattr; /* this kernel has no mount_setattr(2) */
 
 	struct report report;
 	int slots[PLAN_MAX_SLOTS];
@@ -116,9 +116,15 @@ int open_parent(struct ctx *c, const char *path, const char **ret_base);
 /* attr.c: mount attributes, with what older kernels need */
 int set_attr(struct ctx *c, int fd, u64 attr, u64 propagation, int recursive);
 int attach(struct ctx *c, int tree, int target);
+int attach_with(struct ctx *c, int tree, int target, u64 attr, u64 rattr);
+ulong ms_flags(u32 attr);
+
+/* op_proc.c */
+int open_proc(struct ctx *c);
 
 /* op_*.c */
-int copy_up(struct ctx *c, int from, int to);
+int copy_up(struct ctx *c, int from, int to, int keep_mode);
+u32 fill(const struct ctx *c, const struct op *op, int blob, const char **vec);
 
 #define HANDLER(name) int op_##name(struct ctx *c, const struct op *op)
 HANDLER(sync_arrive);

@@ -126,12 +126,17 @@ static int copy_dir(struct ctx *c, int from, int to, int depth)
 	return n < 0 ? fail(c, STEP_GETDENTS, n) : 0;
 }
 
-int copy_up(struct ctx *c, int from, int to)
+/* keep_mode: the new root has the mode and the owner that the config gives it. */
+int copy_up(struct ctx *c, int from, int to, int keep_mode)
 {
 	struct stat st;
 	int r = sys_fstat(from, &st);
 	if (r < 0)
 		return fail(c, STEP_FSTAT, r);
 	r = copy_dir(c, from, to, 0);
-	return r;
+	if (r < 0 || keep_mode)
+		return r;
+	/* Through a descriptor that fchmod(2) takes: that of a new mount is an O_PATH. */
+	owned_fd dir = sys_openat(to, ".", O_RDONLY | O_DIRECTORY, 0);
+	return dir < 0 ? fail(c, STEP_OPEN, dir) : copy_owner(c, dir, &st, 0);
 }

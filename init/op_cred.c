@@ -113,9 +113,15 @@ HANDLER(identity)
 	u32 len;
 	const u8 *groups = op_blob(c, op, IDENTITY_GROUPS, &len);
 	u64 uid = op->num[IDENTITY_UID], gid = op->num[IDENTITY_GID];
+	long r;
 
+	/* To the kernel, -1 means "as it is", which is root. */
+	if ((u32)gid == ~0u)
+		return fail(c, STEP_SETGID, -EINVAL);
+	if ((u32)uid == ~0u)
+		return fail(c, STEP_SETUID, -EINVAL);
 	/* The permitted set outlives the change of uid until caps-set trims it. */
-	long r = sys5(__NR_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
+	r = sys5(__NR_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
 	if (r < 0)
 		return fail(c, STEP_PRCTL, r);
 	if (!(op->flags & FLAG_KEEP_GROUPS)) {

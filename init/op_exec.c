@@ -3,6 +3,7 @@
 
 #define AT_EACCESS_ 0x200
 #define X_OK 1
+#define PASSWD_MAX (64l << 20) /* bytes */
 
 HANDLER(cwd_make)
 {
@@ -53,8 +54,9 @@ static int passwd_line(struct ctx *c, struct passwd_scan *s)
 		}
 	if (n < 6 || parse_u32(field[2], &uid) < 0 || uid != s->uid)
 		return 0;
-	if (n == 6) /* no shell: the home ends the line */
-		field[6] = field[5] + str_len(field[5]);
+	size_t len = str_len(field[5]);
+	if (n == 6 && len && field[5][len - 1] == '\r') /* a file with DOS line ends */
+		field[5][len - 1] = 0;
 	if (field[5][0] != '/')
 		return 0;
 	size_t at = put_str(c->home, 0, sizeof c->home, "HOME=");
@@ -71,8 +73,9 @@ HANDLER(home_find)
 	(void)put_str(c->home, 0, sizeof c->home, "HOME=/");
 	/* From the root's descriptor: whatever is mounted there by now. */
 	owned_fd fd = open_in_root(c, "/etc/passwd", O_RDONLY | O_NONBLOCK);
-	if (fd < 0)
-		return 0; /* no passwd file, no home */
+	struct stat st;
+	if (fd < 0 || sys_fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > PASSWD_MAX)
+		return 0; /* no passwd file, no home; a device could be endless */
 	while ((n = sys_read(fd, buf, sizeof buf)) > 0) {
 		for (long i = 0; i < n; i++) {
 			if (buf[i] == '\n') {
@@ -95,7 +98,7 @@ HANDLER(home_find)
 }
 
 /* Fills list with pointers to the strings of a blob; the NULL is added. */
-static u32 fill(const struct ctx *c, const struct op *op, int blob, const char **vec)
+u32 fill(const struct ctx *c, const struct op *op, int blob, const char **vec)
 {
 	u32 len, n = 0;
 	const char *s = (const char *)op_blob(c, op, blob, &len);
@@ -107,8 +110,7 @@ static u32 fill(const struct ctx *c, const struct op *op, int blob, const char *
 
 HANDLER(env)
 {
-	c->env = (char **)(c->vec + c->args_room);
-	c->env_len = fill(c, op, ENV_ENV, c->vec + c->args_room);
+	c->env = op; /* the lists of a hook may still use the room */
 	return 0;
 }
 
@@ -197,7 +199,16 @@ HANDLER(gate)
 
 HANDLER(fd_close)
 {
-	long r = sys3(__NR_close_range, op->num[FD_CLOSE_FROM], ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+	u32 from = (u32)op->num[FD_CLOSE_FROM];
+	long r = sys3(__NR_close_range, from, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+	if (r == -EINVAL) {
+		/* Before 5.11 it can only close: all but the way of a last report. */
+		u32 keep = (u32)(c->gated ? c->slots[SLOT_GATE] : c->sync);
+		(void)sys3(__NR_fcntl, keep, F_SETFD, FD_CLOEXEC);
+		r = keep > from ? sys3(__NR_close_range, from, keep - 1, 0) : 0;
+		if (r == 0)
+			r = sys3(__NR_close_range, keep >= from ? keep + 1 : from, ~0u, 0);
+	}
 	return r < 0 ? fail(c, STEP_CLOSE_RANGE, r) : 0;
 }
 
@@ -221,14 +232,13 @@ static void default_signals(void)
 HANDLER(exec)
 {
 	(void)fill(c, op, EXEC_ARGS, c->vec);
-	if (!c->env)
-		c->env = (char **)(c->vec + c->args_room);
-	if (c->home[0]) {
-		c->env[c->env_len] = c->home;
-		c->env[c->env_len + 1] = NULL;
-	}
+	const char **env = c->vec + c->args_room;
+	u32 n = c->env ? fill(c, c->env, ENV_ENV, env) : 0;
+	if (c->home[0])
+		env[n++] = c->home;
+	env[n] = NULL;
 	default_signals();
-	long r = sys3(__NR_execve, c->program, c->vec, c->env);
+	long r = sys3(__NR_execve, c->program, c->vec, env);
 	detail(c, c->program); /* start, which reads the report, has no plan to look it up in */
 	return fail(c, STEP_EXECVE, r);
 }

@@ -5,7 +5,7 @@
 #define P_PIDFD 3
 #define WEXITED 4
 #define SIGKILL 9
-#define ESRCH_ 3
+#define PIPE_SIZE (64u << 10)
 
 struct pollfd {
 	int fd;
@@ -94,16 +94,6 @@ __attribute__((noreturn)) static void hook_child(struct ctx *c, const struct op 
 	sys_exit(127);
 }
 
-static u32 fill(const struct ctx *c, const struct op *op, int blob, const char **vec)
-{
-	u32 len, n = 0;
-	const char *s = (const char *)op_blob(c, op, blob, &len);
-	for (u32 i = 0; i < len; i += (u32)str_len(s + i) + 1)
-		vec[n++] = s + i;
-	vec[n] = NULL;
-	return n;
-}
-
 static int wait_hook(struct ctx *c, const struct op *op, int pidfd, long pid, int out, struct tail *t)
 {
 	s64 timeout = (s64)op->num[HOOK_RUN_TIMEOUT] * 1000;
@@ -123,6 +113,8 @@ static int wait_hook(struct ctx *c, const struct op *op, int pidfd, long pid, in
 		long r = sys5(__NR_ppoll, p, 2, timeout ? &left : NULL, NULL, 8);
 		if (r < 0 && r != -EINTR)
 			return fail(c, STEP_POLL, r);
+		if (r > 0 && p[0].revents)
+			return 0;
 		if (r > 0 && p[1].revents) {
 			long n = sys_read(out, buf, sizeof buf);
 			if (n > 0)
@@ -131,8 +123,6 @@ static int wait_hook(struct ctx *c, const struct op *op, int pidfd, long pid, in
 				p[1].fd = -1;
 			continue;
 		}
-		if (r > 0 && p[0].revents)
-			return 0;
 	}
 	(void)sys2(__NR_kill, -pid, SIGKILL);
 	(void)sys2(__NR_kill, pid, SIGKILL);
@@ -165,10 +155,7 @@ HANDLER(hook_run)
 	if (r < 0)
 		return fail(c, STEP_PIPE, r);
 	owned_fd err_r = err[0], err_w = err[1];
-	/* The environment of the program lies in the same scratch: it is set by a
-	 * later op, or again below. */
 	(void)fill(c, op, HOOK_RUN_ARGS, c->vec);
-	char **env = c->env;
 	const char **room = c->vec + c->args_room;
 	(void)fill(c, op, HOOK_RUN_ENV, room);
 
@@ -186,9 +173,10 @@ HANDLER(hook_run)
 	(void)sys5(__NR_waitid, P_PIDFD, child, &info, WEXITED, NULL);
 	(void)sys3(__NR_fcntl, out_r, F_SETFL, O_NONBLOCK);
 	char buf[512];
-	for (long n; w == 0 && (n = sys_read(out_r, buf, sizeof buf)) > 0;)
+	/* What is left in the pipe, and no more: a child of the hook may write for ever. */
+	long n = 0;
+	for (u32 got = 0; w == 0 && got < PIPE_SIZE && (n = sys_read(out_r, buf, sizeof buf)) > 0; got += (u32)n)
 		keep(&t, buf, (u32)n);
-	c->env = env;
 	if (exec_err)
 		return fail(c, STEP_EXECVE, exec_err);
 	if (w == 0 && (info.code != 1 /* CLD_EXITED */ || info.status != 0)) {

@@ -3,7 +3,6 @@
  * ever seen under a name. */
 #include "ctx.h"
 
-
 /* Passes on what the file system's own log says, "e tmpfs: Bad value for 'size'". */
 static void fs_log(struct ctx *c, int fs)
 {
@@ -110,40 +109,59 @@ static int legacy_fs(struct ctx *c, const struct op *op, int target)
 	if (r < 0)
 		return fail(c, STEP_FCHDIR, r);
 	(void)put_num(name, 0, sizeof name, (u64)target);
-	u32 attr = (u32)op->num[MOUNT_FS_ATTR];
-	ulong flags = (attr & 0xful) | (attr & MOUNT_ATTR_NOATIME ? 1024ul : 0) | (attr & MOUNT_ATTR_NODIRATIME ? 2048ul : 0) |
-		      (attr & MOUNT_ATTR_STRICTATIME ? 1ul << 24 : 0) |
-		      op->num[MOUNT_FS_MS];
+	ulong flags = ms_flags((u32)op->num[MOUNT_FS_ATTR]) | op->num[MOUNT_FS_MS];
 	r = sys_mount(op_str(c, op, MOUNT_FS_SOURCE), name, op_str(c, op, MOUNT_FS_TYPE), flags, data);
 	(void)sys1(__NR_fchdir, cwd);
 	return r < 0 ? fail(c, STEP_MOUNT, r) : 0;
 }
 
+/* Does the config itself say what the new root's mode or owner is? */
+static int has_option(const struct ctx *c, const struct op *op, const char *prefix)
+{
+	u32 len;
+	size_t n = str_len(prefix);
+	const char *opt = (const char *)op_blob(c, op, MOUNT_FS_OPTIONS, &len);
+
+	for (u32 i = 0; i < len; i += (u32)str_len(opt + i) + 1) {
+		size_t k = 0;
+		while (k < n && opt[i + k] == prefix[k])
+			k++;
+		if (k == n)
+			return 1;
+	}
+	return 0;
+}
+
 HANDLER(mount_fs)
 {
 	const char *at = op_str(c, op, MOUNT_FS_AT);
+	int keep_mode = has_option(c, op, "mode=") || has_option(c, op, "uid=") || has_option(c, op, "gid=");
 	owned_fd target = open_target(c, op, at);
 	if (target < 0)
 		return target;
+	owned_fd from = -EBADF;
+	if (op->flags & FLAG_COPY_UP) {
+		from = open_in_root(c, at, O_RDONLY | O_DIRECTORY);
+		if (from < 0)
+			return fail(c, STEP_OPENAT2, from);
+	}
 	if (op->flags & FLAG_LEGACY) {
 		int r = legacy_fs(c, op, target);
-		if (r < 0 || !op->num[MOUNT_FS_PROPAGATION])
+		if (r < 0 || (from < 0 && !op->num[MOUNT_FS_PROPAGATION]))
 			return r;
-		owned_fd mnt = open_in_root(c, at, O_PATH);
-		return mnt < 0 ? fail(c, STEP_OPENAT2, mnt) : set_attr(c, mnt, 0, op->num[MOUNT_FS_PROPAGATION], 0);
+		owned_fd mnt = open_in_root(c, at, from < 0 ? O_PATH : O_RDONLY | O_DIRECTORY);
+		if (mnt < 0)
+			return fail(c, STEP_OPENAT2, mnt);
+		if (from >= 0)
+			r = copy_up(c, from, mnt, keep_mode);
+		return r < 0 ? r : set_attr(c, mnt, 0, op->num[MOUNT_FS_PROPAGATION], 0);
 	}
 	owned_fd mnt = new_fs(c, op, op_str(c, op, MOUNT_FS_TYPE), op_str(c, op, MOUNT_FS_SOURCE));
 	if (mnt < 0)
 		return mnt;
-	if (op->flags & FLAG_COPY_UP) {
-		owned_fd from = open_in_root(c, at, O_RDONLY | O_DIRECTORY);
-		if (from < 0)
-			return fail(c, STEP_OPENAT2, from);
-		int r = copy_up(c, from, mnt);
-		if (r < 0)
-			return r;
-	}
-	int r = attach(c, mnt, target);
+	int r = from < 0 ? 0 : copy_up(c, from, mnt, keep_mode);
+	if (r == 0)
+		r = attach(c, mnt, target);
 	if (r < 0)
 		return r;
 	return set_attr(c, mnt, 0, op->num[MOUNT_FS_PROPAGATION], 0);
@@ -163,14 +181,9 @@ HANDLER(mount_bind)
 		}
 		tree = mine;
 	}
-	int r = set_attr(c, tree, op->num[MOUNT_BIND_RATTR], 0, 1);
-	if (r == 0)
-		r = set_attr(c, tree, op->num[MOUNT_BIND_ATTR], 0, 0);
-	if (r < 0)
-		return r;
 	/* A missing target is made of the kind that its source is. */
 	struct stat st;
-	r = sys_fstat(tree, &st);
+	int r = sys_fstat(tree, &st);
 	if (r < 0)
 		return fail(c, STEP_FSTAT, r);
 	struct op how = *op;
@@ -178,7 +191,7 @@ HANDLER(mount_bind)
 	owned_fd target = open_target(c, &how, op_str(c, op, MOUNT_BIND_AT));
 	if (target < 0)
 		return target;
-	r = attach(c, tree, target);
+	r = attach_with(c, tree, target, op->num[MOUNT_BIND_ATTR], op->num[MOUNT_BIND_RATTR]);
 	if (r < 0)
 		return r;
 	return set_attr(c, tree, 0, op->num[MOUNT_BIND_PROPAGATION], 0);

@@ -10,7 +10,13 @@
 
 HANDLER(fd_seal)
 {
-	long r = sys3(__NR_close_range, op->num[FD_SEAL_FROM], ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+	u32 from = (u32)op->num[FD_SEAL_FROM];
+	long r = sys3(__NR_close_range, from, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+	if (r == -EINVAL) { /* before 5.11; EBADF is one that an earlier op has closed */
+		for (u32 fd = from; fd <= c->last_fd; fd++)
+			(void)sys3(__NR_fcntl, fd, F_SETFD, FD_CLOEXEC);
+		r = 0;
+	}
 	/* Behind the last one that was meant for this process lies only what some
 	 * caller of the runtime has left open. */
 	if (r == 0)

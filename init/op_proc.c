@@ -4,18 +4,17 @@
 
 #define PROC_MAGIC 0x9fa0
 
-HANDLER(proc_open)
+/* A procfs of this process's pid namespace. In a nested container the kernel may
+ * refuse a new one: then what is at /proc, if it is one. */
+int open_proc(struct ctx *c)
 {
 	struct statfs sfs;
-	(void)op;
 	owned_fd mnt = -EBADF;
 	{
 		owned_fd fs = (int)sys2(__NR_fsopen, "proc", FSOPEN_CLOEXEC);
 		if (fs >= 0 && sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0) == 0)
 			mnt = (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 	}
-	/* In a nested container the kernel may refuse a new procfs: then the host's,
-	 * which is still at /proc because the root has not been changed yet. */
 	if (mnt < 0)
 		mnt = sys_openat(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (mnt < 0)
@@ -23,7 +22,17 @@ HANDLER(proc_open)
 	int r = sys_fstatfs(mnt, &sfs);
 	if (r < 0 || sfs.f_type != PROC_MAGIC)
 		return fail(c, STEP_FSTATFS, r < 0 ? r : -EXDEV);
-	c->slots[SLOT_PROC] = take_fd(&mnt);
+	return take_fd(&mnt);
+}
+
+/* While /proc still is the host's: the root has not been changed yet. */
+HANDLER(proc_open)
+{
+	(void)op;
+	int fd = open_proc(c);
+	if (fd < 0)
+		return fd;
+	c->slots[SLOT_PROC] = fd;
 	return 0;
 }
 

@@ -55,9 +55,9 @@ HANDLER(root_bind)
 		if (tree < 0)
 			return fail(c, STEP_OPEN_TREE, tree);
 	}
-	int r = op->flags & FLAG_PRIVATE ? set_attr(c, tree, 0, MS_PRIVATE | MS_REC, 0) : 0;
-	if (r == 0)
-		r = attach(c, tree, target);
+	int r = attach(c, tree, target);
+	if (r == 0 && op->flags & FLAG_PRIVATE) /* afterwards: a shared parent makes what it receives shared */
+		r = set_attr(c, tree, 0, MS_PRIVATE | MS_REC, 0);
 	if (r < 0)
 		return r;
 	c->slots[SLOT_ROOT] = take_fd(&tree);
@@ -191,6 +191,5 @@ HANDLER(path_readonly)
 	owned_fd tree = sys_open_tree(target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH_ | AT_RECURSIVE_);
 	if (tree < 0)
 		return fail(c, STEP_OPEN_TREE, tree);
-	int r = set_attr(c, tree, MOUNT_ATTR_RDONLY, 0, 0);
-	return r < 0 ? r : attach(c, tree, target);
+	return attach_with(c, tree, target, MOUNT_ATTR_RDONLY, 0);
 }

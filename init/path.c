@@ -193,31 +193,42 @@ static int make_file(struct ctx *c, const char *path)
 	return -ELOOP;
 }
 
-/* Opens the place where a mount is to go. */
-int open_target(struct ctx *c, const struct op *op, const char *path)
+/* For proc and sysfs: a link here would send later writes elsewhere
+ * (CVE-2019-19921, CVE-2023-27561, CVE-2025-54867). What has been made is opened
+ * again by the same rule, because a link may have taken its place. */
+static int open_real_dir(struct ctx *c, const struct op *op, const char *path)
 {
 	struct stat st;
 
-	if (op->flags & FLAG_REAL_DIR) {
-		/* proc and sysfs: a link here would send later writes elsewhere
-		 * (CVE-2019-19921, CVE-2023-27561, CVE-2025-54867). */
+	for (int made = 0;; made = 1) {
 		owned_fd fd = sys_openat2(c->slots[SLOT_ROOT], path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0,
 					  RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+		if (fd == -ENOENT && !made && op->flags & FLAG_MAKE_DIR) {
+			owned_fd dir = make_dir_in_root(c, path, 0755);
+			if (dir < 0)
+				return fail(c, STEP_MKDIR, dir);
+			continue;
+		}
 		if (fd == -ELOOP)
 			return fail(c, STEP_SYMLINK_REFUSED, -ELOOP);
-		if (fd >= 0) {
-			int r = sys_fstat(fd, &st);
-			if (r < 0)
-				return fail(c, STEP_FSTAT, r);
-			if ((st.st_mode & S_IFMT) == S_IFLNK)
-				return fail(c, STEP_SYMLINK_REFUSED, -ELOOP);
-			if (!S_ISDIR(st.st_mode))
-				return fail(c, STEP_NOT_A_DIRECTORY, -ENOTDIR);
-			return take_fd(&fd);
-		}
-		if (fd != -ENOENT)
+		if (fd < 0)
 			return fail(c, STEP_OPENAT2, fd);
+		int r = sys_fstat(fd, &st);
+		if (r < 0)
+			return fail(c, STEP_FSTAT, r);
+		if ((st.st_mode & S_IFMT) == S_IFLNK)
+			return fail(c, STEP_SYMLINK_REFUSED, -ELOOP);
+		if (!S_ISDIR(st.st_mode))
+			return fail(c, STEP_NOT_A_DIRECTORY, -ENOTDIR);
+		return take_fd(&fd);
 	}
+}
+
+/* Opens the place where a mount is to go. */
+int open_target(struct ctx *c, const struct op *op, const char *path)
+{
+	if (op->flags & FLAG_REAL_DIR)
+		return open_real_dir(c, op, path);
 	int fd = open_in_root(c, path, O_PATH);
 	if (fd == -ENOENT && op->flags & FLAG_MAKE_DIR) {
 		fd = make_dir_in_root(c, path, 0755);

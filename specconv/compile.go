@@ -77,7 +77,7 @@ func Compile(in Input) (*Result, error) {
 		c.errs.Add("root", "", "is required on Linux (config.md, Root)")
 		c.Spec = withRoot(c.Spec)
 	}
-	c.plan.Ops = make([]plan.Op, 0, 96)
+	c.plan.Ops = make([]plan.Op, 0, 160)
 
 	// prepare: the host makes and opens everything that the process will need,
 	// while there is no process yet that would have to be undone.

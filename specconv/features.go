@@ -37,6 +37,7 @@ func Features() *features.Features {
 			Apparmor:        &features.Apparmor{Enabled: &yes},
 			Selinux:         &features.Selinux{Enabled: &yes},
 			IntelRdt:        &features.IntelRdt{Enabled: &no},
+			MemoryPolicy:    &features.MemoryPolicy{Modes: nameList(memoryModes), Flags: nameList(memoryFlags)},
 			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &yes}},
 			NetDevices:      &features.NetDevices{Enabled: &no},
 		},
@@ -45,4 +46,12 @@ func Features() *features.Features {
 		// this kind may act on.
 		PotentiallyUnsafeConfigAnnotations: []string{"bundle", "org.systemd.property.", "org.criu.config"},
 	}
+}
+
+func nameList(table []named) []string {
+	out := make([]string, len(table))
+	for i := range table {
+		out[i] = table[i].name
+	}
+	return out
 }

@@ -142,6 +142,13 @@ func (a *attrs) apply(set, clear uint32) {
 	}
 }
 
+// forget takes back what earlier options said about these attributes, because the
+// later option wins and the whole tree's are changed before the mount's own.
+func (a *attrs) forget(bits uint32) {
+	a.set &^= bits
+	a.clear &^= bits
+}
+
 func (a attrs) packed() uint64 { return plan.Attr(a.set, a.clear) }
 
 // parsedOptions is what mounts[i].options says.
@@ -171,6 +178,7 @@ func parseOptions(options []string) parsedOptions {
 			p.attr.apply(opt.set, opt.clear)
 		case optRattr:
 			p.rattr.apply(opt.set, opt.clear)
+			p.attr.forget(opt.set | opt.clear)
 		case optProp:
 			p.prop = opt.prop
 		case optBind:

@@ -1,6 +1,6 @@
 // Command conformance runs the validation programs of the OCI runtime-tools
 // against a runtime, and compares what fails with the list of what cannot pass
-// (expected.json). docs/conformance-runtime-tools.md explains each entry.
+// (expected.json). docs/conformance.md explains each entry.
 //
 // It needs root, and touches the host only by mounting missing cgroup v1
 // hierarchies in a mount namespace of its own.

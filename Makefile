@@ -1,0 +1,141 @@
+# Builds tare, its init, and runs every test ring. `make help` lists the targets.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+# ---- what is built -----------------------------------------------------------
+
+# A release sets VERSION; internal/version has the one that is being worked on.
+VERSION ?=
+COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+PREFIX  ?= /usr/local
+GO      ?= go
+# The init and tare for other machines: `make tare GOARCH=arm64 TARE=tare.arm64`.
+GOARCH  := $(or $(GOARCH),$(shell $(GO) env GOARCH))
+HOSTARCH := $(shell $(GO) env GOHOSTARCH)
+TARE    ?= tare
+OUT     := build/out
+
+MODULE   := github.com/tare-oci/tare
+GO_TAGS  := urfave_cli_no_docs
+GO_LD    := -s -w -X $(MODULE)/internal/version.commit=$(COMMIT) \
+	$(if $(VERSION),-X $(MODULE)/internal/version.version=$(VERSION))
+GO_BUILD := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -buildvcs=false -tags $(GO_TAGS) -ldflags '$(GO_LD)'
+
+# ---- the init: a static C program without a libc and without relocations ------
+
+CC_amd64 ?= gcc
+CC_arm64 ?= aarch64-linux-gnu-gcc
+ifeq ($(HOSTARCH),arm64)
+CC_amd64 := x86_64-linux-gnu-gcc
+CC_arm64 := gcc
+endif
+
+INIT_SRC := $(sort $(wildcard init/*.c))
+INIT_HDR := $(sort $(wildcard init/*.h))
+INIT_BIN := internal/initbin/bin
+INIT_MAX := 65536
+INIT_WARN := -Wall -Wextra -Werror -Wconversion -Wvla -Wswitch-enum
+INIT_CFLAGS := -std=gnu17 -Os $(INIT_WARN) \
+	-fstack-protector-strong -ffreestanding -fno-builtin \
+	-fPIE -static-pie -nostdlib -nostartfiles -fno-unwind-tables -fno-asynchronous-unwind-tables \
+	-ffunction-sections
+INIT_LDFLAGS := -Wl,--gc-sections -Wl,-z,noexecstack -Wl,-z,relro -Wl,-z,now -Wl,--build-id=none \
+	-Wl,-z,noseparate-code -s
+# Without a libc there is no thread area to keep the canary in. On arm64 a global
+# canary would be reached through the GOT, which is a relocation, so the thread
+# register points at it; and read-only relocations would only cost a hole as big
+# as the biggest page that such a machine can have, 64 KiB.
+INIT_ARCH_amd64 := -mstack-protector-guard=global
+INIT_ARCH_arm64 := -mno-outline-atomics -mstack-protector-guard=sysreg \
+	-mstack-protector-guard-reg=tpidr_el0 -mstack-protector-guard-offset=0 -Wl,-z,norelro
+
+.PHONY: all
+all: tare ## build the init and tare (default)
+
+$(INIT_BIN)/%/init: $(INIT_SRC) $(INIT_HDR) scripts/check-init.sh Makefile
+	@mkdir -p $(@D)
+	$(CC_$*) $(INIT_CFLAGS) $(INIT_LDFLAGS) $(INIT_ARCH_$*) -o $@ $(INIT_SRC)
+	@scripts/check-init.sh $@ $(INIT_MAX)
+
+.PHONY: init
+init: $(INIT_BIN)/$(GOARCH)/init ## compile only the init
+
+.PHONY: tare
+tare: $(INIT_BIN)/$(GOARCH)/init ## build tare (GOARCH=arm64 for the other machine)
+	GOARCH=$(GOARCH) $(GO_BUILD) -o $(TARE) .
+
+.PHONY: cross
+cross: ## build for amd64 and arm64 into build/out, and run the arm64 init where qemu-user is installed
+	@mkdir -p $(OUT)
+	$(MAKE) --no-print-directory tare GOARCH=amd64 TARE=$(OUT)/tare.amd64
+	$(MAKE) --no-print-directory tare GOARCH=arm64 TARE=$(OUT)/tare.arm64
+	@scripts/run-foreign-init.sh $(INIT_BIN)/arm64/init aarch64
+
+.PHONY: reproducible
+reproducible: ## prove that two folders with the same tree give the same bytes
+	@scripts/reproducible.sh '$(COMMIT)'
+
+# ---- tests (docs/testing.md) --------------------------------------------------
+
+FUZZTIME ?= 20s
+
+.PHONY: check
+check: ## vet and test what needs neither root nor a C compiler
+	$(GO) vet ./...
+	$(GO) test ./specconv/... ./internal/plan/... ./internal/field/... ./internal/facts/... ./internal/ojson/... \
+		./internal/ociconfig/... ./internal/deps/... ./tests/rings/...
+
+.PHONY: test
+test: all ## run every ring that this host can run, and print one summary
+	$(GO) run ./tests/rings $(if $(ONLY),--only $(ONLY))
+
+.PHONY: integration
+integration: all ## run only the integration tests (as root)
+	TARE=$(abspath $(TARE)) $(GO) test -count=1 ./tests/integration/...
+
+.PHONY: conformance
+conformance: all ## run only the validation programs of the OCI runtime-tools (as root)
+	$(GO) -C tests/conformance run . --runtime $(abspath $(TARE))
+
+.PHONY: bench
+bench: all ## compare tare with crun and runc (as root, about 10 minutes)
+	$(GO) run ./tests/bench --runtime tare=$(abspath $(TARE)) --peer crun=crun --peer runc=runc
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (20s) each
+	@scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: demo
+demo: ## install what is missing, build, and show a container beside its host (as root)
+	@scripts/setup.sh demo
+	@$(MAKE) --no-print-directory -s all
+	@scripts/demo.sh $(abspath $(TARE))
+
+# ---- upkeep -------------------------------------------------------------------
+
+.PHONY: generate
+generate: ## write again what is generated: the op header, docs/plan.md, decoders, system call tables
+	$(GO) run ./internal/gen/planheader
+	$(GO) generate ./...
+
+.PHONY: verify
+verify: ## check that generated files are current, and format, sizes, changelog, scripts
+	@scripts/verify.sh
+
+.PHONY: install
+install: all ## install tare and its man pages below DESTDIR and PREFIX (/usr/local)
+	install -D -m 0755 $(TARE) $(DESTDIR)$(PREFIX)/sbin/tare
+	@for page in $(wildcard man/*.8); do \
+		install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man8/$${page##*/}; \
+	done
+
+.PHONY: clean
+clean: ## remove what make has built
+	rm -rf tare $(OUT) $(INIT_BIN)/*/init
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST) | sort

@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/tare-oci/tare/internal/version"
+	"github.com/tare-oci/tare/specconv"
+)
+
+func runSpec(c *call) error {
+	spec := specconv.Default()
+	if c.flags.bool("rootless") {
+		specconv.Rootless(spec, uint32(os.Geteuid()), uint32(os.Getegid()))
+	}
+	data, err := indented(spec, "\t")
+	if err != nil {
+		return err
+	}
+	name := c.flags.str("config")
+	path := name
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(c.flags.str("bundle"), path)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("File %s exists. Remove it first", name) //nolint:staticcheck // the words of other runtimes
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
+}
+
+func runFeatures(c *call) error {
+	doc := specconv.Features()
+	doc.Annotations["io.github.tare-oci.tare.version"] = version.Version()
+	doc.Annotations["io.github.tare-oci.tare.commit"] = version.Commit()
+	doc.Annotations["org.opencontainers.runc.version"] = version.Version()
+	doc.Annotations["org.opencontainers.runc.commit"] = version.Commit()
+	data, err := indented(doc, "    ")
+	if err != nil {
+		return err
+	}
+	c.print(string(data))
+	return nil
+}
+
+// indented prints v as JSON with a newline at its end.
+func indented(v any, indent string) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", indent)
+	err := e.Encode(v)
+	return b.Bytes(), err
+}

@@ -1,0 +1,114 @@
+package deps
+
+const (
+	xsys  = "golang.org/x/sys/unix"
+	specs = "github.com/opencontainers/runtime-spec/specs-go"
+	feats = "github.com/opencontainers/runtime-spec/specs-go/features"
+	urfav = "github.com/urfave/cli/v2"
+)
+
+// room says what a package may import. A package of the tree that has no room
+// is refused: who adds one decides here, with a reason, what it depends on.
+type room struct {
+	why   string   // of the limits below
+	own   []string // packages of tare, without the module's path
+	other []string // packages of other modules
+	std   []string // packages of the standard library; nil for all of them
+}
+
+// What a pure room may use: nothing that reads a clock, a file, an environment,
+// or anything random, so that the same input gives the same output everywhere.
+var pure = []string{"bytes", "cmp", "encoding/binary", "errors", "hash/fnv", "io/fs", "iter", "maps", "math", "math/bits", "path", "slices",
+	"sort", "strconv", "strings", "unicode/utf16", "unicode/utf8"}
+
+func pureAnd(more ...string) []string { return append(append([]string{}, pure...), more...) }
+
+// rooms, outermost first. The key is the folder; one that ends in "/" is for
+// every package below it.
+var rooms = map[string]room{
+	"": {why: "main only prints help; commands have run before it", own: []string{"internal/cli/early", "internal/cli/usage"}, std: []string{"os"}},
+	"internal/cli/early": {
+		why: "it runs before urfave/cli is initialised, and so may depend on nothing that imports it",
+		own: []string{"internal/cli"}, std: []string{"os"},
+	},
+	"internal/cli/usage": {why: "help and completion, the only part that needs urfave/cli", own: []string{"internal/cli"}, other: []string{urfav}},
+	"internal/cli": {
+		why:   "it reads flags and prints; what a container is stands in libcontainer, what a config means in specconv",
+		own:   []string{"internal/field", "internal/ojson", "internal/version", "libcontainer", "specconv"},
+		other: []string{xsys},
+	},
+	"specconv": {
+		why:   "a plan depends on its input alone: no clock, files, environment or kernel (io/fs is for the file modes of specs-go)",
+		own:   []string{"internal/facts", "internal/field", "internal/ojson", "internal/plan", "internal/seccomp"},
+		other: []string{specs, feats},
+		std:   pure,
+	},
+	"libcontainer": {
+		why: "the library that a program imports; it compiles and runs plans, and knows nothing of flags and terminals' users",
+		own: []string{"hooks", "internal/cgroup", "internal/facts", "internal/field", "internal/initbin", "internal/initproto", "internal/ociconfig",
+			"internal/ojson", "internal/plan", "internal/probe", "internal/state", "internal/sys", "internal/version", "specconv"},
+		other: []string{specs, xsys},
+	},
+	"hooks": {
+		why:   "it runs a program with the state on its stdin, and knows neither plans nor containers",
+		other: []string{specs, xsys},
+	},
+
+	"internal/plan":  {why: "a leaf: both interpreters and the planner meet here", std: pureAnd("fmt", "encoding/json")},
+	"internal/facts": {why: "data without methods that ask anybody", std: pure},
+	"internal/field": {why: "a leaf: errors about config fields", std: pure},
+	"internal/ojson": {why: "pure: reads and writes bytes", own: []string{"internal/field"}, std: pure},
+	"internal/ociconfig": {why: "pure: bytes to specs.Spec; the caller reads the file", own: []string{"internal/field", "internal/ojson"},
+		other: []string{specs}, std: pure},
+	"internal/seccomp":   {why: "pure: a profile to a filter; the init installs it", own: []string{"internal/field"}, other: []string{specs}, std: pure},
+	"internal/initproto": {why: "the bytes of one message; syscall is for Errno", std: pureAnd("syscall", "fmt")},
+	"internal/version":   {why: "reads what the linker has set", other: []string{specs}, std: []string{"runtime", "runtime/debug"}},
+
+	"internal/sys":     {why: "typed system calls, below everything else that makes them", other: []string{xsys}},
+	"internal/initbin": {why: "hands out the embedded init as a sealed file", other: []string{xsys}, std: []string{"embed", "errors", "fmt", "runtime", "io/fs"}},
+	"internal/probe":   {why: "the one room that looks at the host to learn facts", own: []string{"internal/facts", "internal/sys"}, other: []string{xsys}},
+	"internal/cgroup":  {why: "one kernel subject", own: []string{"internal/sys", "internal/facts"}, other: []string{xsys}},
+	"internal/state": {why: "files in the state directory", own: []string{"internal/initproto", "internal/ojson", "internal/field", "internal/sys"},
+		other: []string{specs, xsys}},
+
+	"internal/deps": {why: "no code"},
+	"internal/gen/": {why: "programs that write sources; no part of the product", own: []string{"internal/plan"}, other: []string{specs}},
+
+	"tests/integration": {
+		why: "the black box: what it knew of the insides it could not prove from outside", other: []string{specs, xsys},
+	},
+	"tests/ops":   {why: "gives plans to the init", own: []string{"internal/plan", "internal/initbin", "internal/initproto"}, other: []string{xsys}},
+	"tests/init":  {why: "holds the C reader against the Go one", own: []string{"internal/plan", "internal/initproto"}, other: []string{xsys}},
+	"tests/bench": {why: "treats all runtimes alike", other: []string{xsys}},
+	"tests/rings": {why: "runs programs and reads what they print"},
+}
+
+// Names that say nothing about what is inside.
+var vagueNames = []string{"utils", "util", "common", "helpers", "helper", "misc", "types", "base", "manager", "shared"}
+
+// What no runtime needs before it starts a container; each of these costs start
+// time by its package initialization, or room.
+var unwanted = map[string]string{
+	"crypto":              "tare encrypts and verifies nothing",
+	"encoding/gob":        "state is JSON",
+	"encoding/xml":        "nothing is XML; its tables are made at every start",
+	"expvar":              "is net/http",
+	"go/":                 "no source is parsed at run time",
+	"html":                "nothing is HTML",
+	"image":               "nothing is an image",
+	"log":                 "messages are written by internal/cli, once",
+	"math/big":            "no number is that long",
+	"mime":                "nothing is mail",
+	"net":                 "no host is looked up, no connection made (net/netip and net/url come with urfave/cli)",
+	"net/http":            "nothing is fetched",
+	"net/rpc":             "nothing is served",
+	"plugin":              "nothing is loaded at run time",
+	"runtime/cgo":         "tare is built without cgo",
+	"runtime/pprof":       "is net/http's neighbour; profiles are made by tests",
+	"testing":             "belongs to tests",
+	"google.golang.org/":  "no protocol buffers",
+	"github.com/sirupsen": "messages are written by internal/cli, once",
+}
+
+// Exceptions to unwanted, by full path.
+var tolerated = map[string]bool{"net/netip": true, "net/url": true}

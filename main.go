@@ -1,0 +1,16 @@
+// Command tare is an OCI low-level container runtime.
+package main
+
+import (
+	"os"
+
+	"github.com/tare-oci/tare/internal/cli/early"
+	"github.com/tare-oci/tare/internal/cli/usage"
+)
+
+// main prints help. Commands have run, and ended the program, before it begins:
+// see package early.
+func main() {
+	usage.Print(early.Help, os.Stdout)
+	os.Exit(early.Code)
+}
