@@ -109,6 +109,12 @@ func fillRecord(rec *state.Record, o *CreateOptions, spec *specs.Spec, res *spec
 		rec.Poststart, rec.Poststop = spec.Hooks.Poststart, spec.Hooks.Poststop
 	}
 	if spec.Linux != nil {
+		if r := spec.Linux.Resources; r != nil && r.Network != nil {
+			if r.Network.ClassID != nil {
+				rec.ClassID = *r.Network.ClassID
+			}
+			rec.Priorities = r.Network.Priorities
+		}
 		for _, n := range spec.Linux.Namespaces {
 			if n.Type == specs.PIDNamespace && n.Path == "" {
 				rec.PidNamespace = true

@@ -3,6 +3,7 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -33,6 +34,7 @@ type host struct {
 	// started, so that the poststop hooks are due if the container fails.
 	saved, hooked bool
 	undo          []func() error
+	netMade       bool          // by this side: its inode is known
 	net           chan netns    // the network namespace that is being made
 	limits        cgroup.Writer // keeps a file open over the many lines of a device list
 }
@@ -153,6 +155,9 @@ func (h *host) save() error {
 		return nil // it is dead already, and says why at the next sync
 	}
 	h.rec.Pid, h.rec.PidStart = h.pid, start
+	if !h.netMade { // the process may have changed it since the last record
+		h.rec.NetNS = inode("/proc/" + strconv.Itoa(h.pid) + "/ns/net")
+	}
 	if err := h.rec.Save(); err != nil {
 		return err
 	}

@@ -9,8 +9,9 @@ import (
 
 // netns is a network namespace, or why there is none.
 type netns struct {
-	fd  int
-	err error
+	fd    int
+	inode uint64
+	err   error
 }
 
 // pendingFD stands for a descriptor that collectNetwork fills in.
@@ -21,7 +22,11 @@ const pendingFD = -2
 func makeNetwork(done chan<- netns) {
 	runtime.LockOSThread()
 	fd, err := newNetwork()
-	done <- netns{fd, err}
+	var st unix.Stat_t
+	if err == nil {
+		err = unix.Fstat(fd, &st)
+	}
+	done <- netns{fd, st.Ino, err}
 }
 
 func newNetwork() (int, error) {
@@ -36,6 +41,15 @@ func newNetwork() (int, error) {
 		return -1, fmt.Errorf("open /proc/thread-self/ns/net: %w", err)
 	}
 	return fd, nil
+}
+
+// inode is the number of a namespace file, 0 when it cannot be read.
+func inode(path string) uint64 {
+	var st unix.Stat_t
+	if unix.Stat(path, &st) != nil {
+		return 0
+	}
+	return st.Ino
 }
 
 func loopbackUp() error {
@@ -65,6 +79,7 @@ func (h *host) collectNetwork() error {
 	if n.err != nil {
 		return n.err
 	}
+	h.rec.NetNS, h.netMade = n.inode, true
 	for i, fd := range h.slots {
 		if fd == pendingFD {
 			h.slots[i] = n.fd

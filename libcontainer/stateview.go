@@ -81,6 +81,7 @@ func (v *View) Write(w *ojson.Writer) {
 	w.Key("created").String(v.rec.Created)
 	annotations(w, v.rec.Annotations)
 	w.Key("owner").String(v.Owner)
+	v.rec.WriteNetwork(w)
 	w.End()
 }
 

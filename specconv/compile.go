@@ -64,6 +64,7 @@ type compiler struct {
 	cgroupSlots []plan.Slot
 	filter      *seccomp.Program
 	caps        capSets
+	lateNet     bool // the network namespace comes after the first record
 }
 
 // Compile turns a config into a plan. The error is a *field.Invalid with one

@@ -71,6 +71,10 @@ func (c *compiler) emitRuntimeHooks() {
 	}{{"prestart", hooks.Prestart}, {"createRuntime", hooks.CreateRuntime}}
 	if len(host[0].hooks)+len(host[1].hooks) > 0 {
 		c.add(plan.SyncArrive("runtime-hooks"))
+		if c.lateNet {
+			// The record is to name the network namespace before a hook sets it up.
+			c.add(plan.StateSave("linux.namespaces"))
+		}
 		for _, k := range host {
 			for i := range k.hooks {
 				h := &k.hooks[i]

@@ -122,6 +122,7 @@ func (c *compiler) emitEnter(s shape) {
 		c.add(plan.Fork("linux.namespaces", s.forkFlags))
 		c.add(plan.StateSave("process"))
 	}
+	c.lateNet = s.unshare&plan.NewNet != 0 || !c.ns.netMade && c.ns.isJoined(plan.NewNet)
 	if s.unshare != 0 {
 		c.add(plan.Unshare("linux.namespaces", s.unshare))
 	}

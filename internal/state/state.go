@@ -37,6 +37,13 @@ type State struct {
 	Pid      int
 	PidStart uint64
 
+	// NetNS is the inode of the container's network namespace, which network hooks
+	// and their clean-up find it by; 0 when it was not looked at.
+	NetNS uint64
+	// ClassID and Priorities are what net_cls and net_prio were set to.
+	ClassID    uint32
+	Priorities []specs.LinuxInterfacePriority
+
 	// Cgroups are the container's directories.
 	Cgroups []Cgroup
 	// PidNamespace says that the process is the first of its own pid namespace,
@@ -73,6 +80,10 @@ func (s *State) Encode() []byte {
 	w.Key("pid").Int(int64(s.Pid))
 	w.Key("pidStart").Uint(s.PidStart)
 	w.Key("pidNamespace").Bool(s.PidNamespace)
+	if s.NetNS != 0 {
+		w.Key("netns").Uint(s.NetNS)
+	}
+	s.WriteNetwork(&w)
 	if s.HostMounts {
 		w.Key("hostMounts").Bool(true)
 		w.Key("mountsBefore").Int(int64(s.MountsBefore))
@@ -198,6 +209,10 @@ func (s *State) member(d *ojson.Decoder) {
 		s.PidStart = d.ReadUint64()
 	case "pidNamespace":
 		s.PidNamespace = d.ReadBool()
+	case "netns":
+		s.NetNS = d.ReadUint64()
+	case "network":
+		s.readNetwork(d)
 	case "hostMounts":
 		s.HostMounts = d.ReadBool()
 	case "mountsBefore":
@@ -223,6 +238,64 @@ func (s *State) member(d *ojson.Decoder) {
 	default:
 		d.Unknown()
 	}
+}
+
+// WriteNetwork writes the member "network", which is there only when the
+// container's traffic is marked: {"classID":1,"priorities":[{"name":"eth0","priority":5}]}.
+func (s *State) WriteNetwork(w *ojson.Writer) {
+	if s.ClassID == 0 && len(s.Priorities) == 0 {
+		return
+	}
+	w.Key("network").Object()
+	if s.ClassID != 0 {
+		w.Key("classID").Uint(uint64(s.ClassID))
+	}
+	if len(s.Priorities) > 0 {
+		w.Key("priorities").Array()
+		for _, p := range s.Priorities {
+			w.Object()
+			w.Key("name").String(p.Name)
+			w.Key("priority").Uint(uint64(p.Priority))
+			w.End()
+		}
+		w.End()
+	}
+	w.End()
+}
+
+func (s *State) readNetwork(d *ojson.Decoder) {
+	if !d.Object() {
+		return
+	}
+	for d.Next() {
+		switch d.Key() {
+		case "classID":
+			s.ClassID = d.ReadUint32()
+		case "priorities":
+			for ok := d.Array(); ok && d.Next(); {
+				s.Priorities = append(s.Priorities, readPriority(d))
+			}
+		default:
+			d.Unknown()
+		}
+	}
+}
+
+func readPriority(d *ojson.Decoder) (p specs.LinuxInterfacePriority) {
+	if !d.Object() {
+		return p
+	}
+	for d.Next() {
+		switch d.Key() {
+		case "name":
+			p.Name = d.ReadString()
+		case "priority":
+			p.Priority = d.ReadUint32()
+		default:
+			d.Unknown()
+		}
+	}
+	return p
 }
 
 func readCgroup(d *ojson.Decoder) (c Cgroup) {
