@@ -19,7 +19,7 @@ TARE    ?= tare
 OUT     := build/out
 
 MODULE   := github.com/tare-oci/tare
-GO_TAGS  := urfave_cli_no_docs
+GO_TAGS  := urfave_cli_no_docs,urfave_cli_no_suggest
 GO_LD    := -s -w -X $(MODULE)/internal/version.commit=$(COMMIT) \
 	$(if $(VERSION),-X $(MODULE)/internal/version.version=$(VERSION))
 GO_BUILD := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -buildvcs=false -tags $(GO_TAGS) -ldflags '$(GO_LD)'
@@ -125,12 +125,22 @@ generate: ## write again what is generated: the op header, docs/plan.md, decoder
 verify: ## check that generated files are current, and format, sizes, changelog, scripts
 	@scripts/verify.sh
 
+MAN_PAGES := $(patsubst man/%.md,$(OUT)/man/%,$(wildcard man/*.8.md))
+
+$(OUT)/man/%: man/%.md
+	@mkdir -p $(@D)
+	$(GO) run github.com/cpuguy83/go-md2man/v2 -in $< -out $@
+
+.PHONY: man
+man: $(MAN_PAGES) ## make the man pages from man/*.md, in build/out/man
+
 .PHONY: install
-install: all ## install tare and its man pages below DESTDIR and PREFIX (/usr/local)
+install: all man ## install tare, its man pages and completion below DESTDIR and PREFIX (/usr/local)
 	install -D -m 0755 $(TARE) $(DESTDIR)$(PREFIX)/sbin/tare
-	@for page in $(wildcard man/*.8); do \
+	@for page in $(MAN_PAGES); do \
 		install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man8/$${page##*/}; \
 	done
+	install -D -m 0644 contrib/completions/tare.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/tare
 
 .PHONY: clean
 clean: ## remove what make has built

@@ -144,6 +144,13 @@ HANDLER(hook_run)
 	} info = {0};
 
 	t.len = 0;
+	if (c->gated) { /* start, which reads the report, has no plan to look the hook up in */
+		detail(c, "hooks.startContainer[");
+		detail_num(c, op->num[HOOK_RUN_INDEX]);
+		detail(c, "] \"");
+		detail(c, op_str(c, op, HOOK_RUN_PATH));
+		detail(c, "\": ");
+	}
 	owned_fd in = state_file(c, op);
 	if (in < 0)
 		return in;

@@ -253,8 +253,19 @@ func (h *host) receive() (*initproto.Report, error) {
 			return nil, err
 		}
 		if r.Kind == initproto.Failed {
+			h.hooked = h.hooked || hookStarted(h.plan, int(r.Op))
 			return nil, reportError(h.plan, &r)
 		}
 		return &r, nil
 	}
+}
+
+// hookStarted says that the init, which has come to op i, has started a hook.
+func hookStarted(p *plan.Plan, i int) bool {
+	for j := 0; j <= i && j < len(p.Ops); j++ {
+		if p.Ops[j].Code == plan.OpHookRun {
+			return true
+		}
+	}
+	return false
 }

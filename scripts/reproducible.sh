@@ -1,7 +1,7 @@
 #!/bin/bash
 # reproducible.sh COMMIT: builds the tree twice, in two folders whose names have
 # different lengths, and compares the bytes of the init and of tare.
-set -eu
+set -euo pipefail
 
 commit=$1
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -11,8 +11,8 @@ trap 'rm -rf "$work"' EXIT
 copy() { # what git would give somebody else, with the changes that are not committed yet
 	mkdir -p "$1"
 	(cd "$top" && git ls-files -co --exclude-standard -z | while IFS= read -r -d '' f; do
-		[ -e "$f" ] && printf '%s\0' "$f"
-	done | tar -c --null -T - --no-recursion) | tar -x -C "$1"
+		if [ -e "$f" ]; then printf '%s\0' "$f"; fi
+	done | tar -c --no-recursion --null -T -) | tar -x -C "$1"
 }
 one=$work/a
 two=$work/another/longer/name

@@ -63,6 +63,7 @@ type compiler struct {
 	cgroups     []CgroupDir
 	cgroupSlots []plan.Slot
 	filter      *seccomp.Program
+	propagation uint64 // linux.rootfsPropagation, read once
 	caps        capSets
 	lateNet     bool // the network namespace comes after the first record
 }

@@ -31,7 +31,9 @@ func (c *compiler) readMounts() []mount {
 			c.errs.Add(f+".destination", "", "is required")
 			continue
 		}
-		ok := c.noNUL(f+".destination", m.Destination) && c.noNUL(f+".source", m.Source) && c.noNUL(f+".type", m.Type)
+		ok := c.noNUL(f+".destination", m.Destination)
+		ok = c.noNUL(f+".source", m.Source) && ok
+		ok = c.noNUL(f+".type", m.Type) && ok
 		for j, o := range m.Options {
 			ok = c.noNUL(field.Index(f+".options", j), o) && ok
 		}
@@ -160,6 +162,8 @@ func (c *compiler) emitRemount(n *mount) {
 		flags = plan.FlagFlagsSet
 		if n.opt.attr.set&plan.AttrReadonly != 0 {
 			n.opt.data = append(n.opt.data, "ro")
+		} else if n.opt.attr.clear&plan.AttrReadonly != 0 {
+			n.opt.data = append(n.opt.data, "rw")
 		}
 	}
 	c.add(plan.MountRemount(plan.Mount{Field: n.field, At: n.at, Options: n.opt.data, Attr: n.opt.attr.packed(), Rattr: n.opt.rattr.packed(),

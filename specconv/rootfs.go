@@ -18,6 +18,8 @@ var propagations = []struct {
 	{"unbindable", plan.PropUnbindable}, {"runbindable", plan.PropUnbindable | plan.PropRec},
 }
 
+// rootPropagation reads linux.rootfsPropagation. It is 0 where the config names
+// none, or one that is not known; then the propagation stays as it is.
 func (c *compiler) rootPropagation() uint64 {
 	v := c.linux().RootfsPropagation
 	if v == "" {
@@ -28,8 +30,13 @@ func (c *compiler) rootPropagation() uint64 {
 			return p.bits
 		}
 	}
-	c.errs.Add("linux.rootfsPropagation", v, "is not one of shared, slave, private, unbindable or their recursive forms")
 	return 0
+}
+
+func (c *compiler) checkPropagation() {
+	if v := c.linux().RootfsPropagation; v != "" && c.rootPropagation() == 0 {
+		c.errs.Add("linux.rootfsPropagation", v, "is not one of shared, slave, private, unbindable or their recursive forms")
+	}
 }
 
 func (c *compiler) rootPath() string {
@@ -50,7 +57,9 @@ func (c *compiler) rootPath() string {
 // that holds the root is made private.
 func (c *compiler) emitRootBind() {
 	root := c.rootPath()
-	prop := c.rootPropagation()
+	c.checkPropagation()
+	c.propagation = c.rootPropagation()
+	prop := c.propagation
 	if !c.ns.isNew(plan.NewNS) {
 		// Joined or inherited: the tree belongs to others, and keeps its ways. Only
 		// what is made below the root is the container's, and stays private.

@@ -23,7 +23,7 @@ func (c *compiler) emitSeal(mounts []mount) {
 	if c.Spec.Root.Readonly {
 		attr = plan.Attr(plan.AttrReadonly, 0)
 	}
-	prop := c.rootPropagation()
+	prop := c.propagation
 	if attr != 0 || prop != 0 && c.ns.isNew(plan.NewNS) {
 		if !c.ns.isNew(plan.NewNS) {
 			prop = 0

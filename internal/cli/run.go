@@ -3,6 +3,7 @@ package cli
 import (
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/tare-oci/tare/libcontainer"
@@ -61,30 +62,64 @@ func (c *call) foreground(r *libcontainer.Runtime, o libcontainer.CreateOptions)
 	return exitCode(code)
 }
 
-// forwardable are the signals that a person or a program sends on purpose. Not
-// among them: those that cannot be caught, those that a fault raises, SIGCHLD,
-// and SIGPIPE and SIGURG, which are about this process.
+// terminating are the signals that ask a program to end. They are caught from
+// the beginning, beside the making of the container.
+var terminating = [...]os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM}
+
+// forwardable are the others that a person or a program sends on purpose; so are
+// the real-time signals. Catching them takes half a millisecond, which is spent
+// while the program runs. Not among them: those that cannot be caught, those
+// that a fault raises, SIGCHLD, and SIGPIPE and SIGURG, which are about this
+// process.
 var forwardable = [...]os.Signal{
-	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2,
-	syscall.SIGALRM, syscall.SIGVTALRM, syscall.SIGPROF, syscall.SIGCONT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU,
-	syscall.SIGWINCH, syscall.SIGIO, syscall.SIGPWR, syscall.SIGXCPU, syscall.SIGXFSZ,
+	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGCONT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGALRM,
+	syscall.SIGVTALRM, syscall.SIGPROF, syscall.SIGIO, syscall.SIGPWR, syscall.SIGXCPU, syscall.SIGXFSZ,
+	// The last to be caught does no harm before: a test that must know sends it
+	// until it arrives.
+	syscall.SIGWINCH,
 }
 
-// forwardSignals catches signals, beside the making of the container, and sends
-// them to it once it is there.
+// forwardSignals sends the signals that tare receives to the program, once that
+// runs. It is for a goroutine of its own.
 func forwardSignals(made <-chan *libcontainer.Container) {
-	signals := forwardable[:]
+	ch := make(chan os.Signal, 64)
+	signal.Notify(ch, terminating[:]...)
+	ctr, held := hold(ch, made)
+	for _, s := range held {
+		forward(ctr, s)
+	}
+	signals := make([]os.Signal, 0, rtMax-rtMin+1+len(forwardable))
 	for n := rtMin; n <= rtMax; n++ {
 		signals = append(signals, syscall.Signal(n))
 	}
-	ch := make(chan os.Signal, 64)
-	signal.Notify(ch, signals...)
-	ctr := <-made
+	signal.Notify(ch, append(signals, forwardable[:]...)...)
 	for s := range ch {
-		if sig, ok := s.(syscall.Signal); ok {
-			// It fails when the program has just ended; then there is nobody to
-			// forward to, and nothing to tell.
-			_ = ctr.Kill(sig, false)
+		forward(ctr, s)
+	}
+}
+
+// hold keeps signals until the container is made. One that comes for the second
+// time has its usual effect: somebody is tired of waiting, for a hook perhaps.
+func hold(ch <-chan os.Signal, made <-chan *libcontainer.Container) (*libcontainer.Container, []os.Signal) {
+	var held []os.Signal
+	for {
+		select {
+		case ctr := <-made:
+			return ctr, held
+		case s := <-ch:
+			if sig, ok := s.(syscall.Signal); ok && slices.Contains(held, s) {
+				signal.Reset(s)
+				_ = syscall.Kill(os.Getpid(), sig)
+			}
+			held = append(held, s)
 		}
+	}
+}
+
+// forward sends a signal to the program. It fails when that has just ended;
+// then there is nobody to forward to, and nothing to tell.
+func forward(ctr *libcontainer.Container, s os.Signal) {
+	if sig, ok := s.(syscall.Signal); ok {
+		_ = ctr.Kill(sig, false)
 	}
 }

@@ -53,7 +53,7 @@ func list(t *testing.T, args ...string) []pkg {
 func goCommand(args ...string) *exec.Cmd {
 	cmd := exec.Command("go", args...)
 	cmd.Dir = filepath.Join("..", "..")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-tags=urfave_cli_no_docs")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-tags=urfave_cli_no_docs,urfave_cli_no_suggest")
 	return cmd
 }
 
@@ -107,6 +107,9 @@ func TestArrows(t *testing.T) {
 	for _, p := range tree(t) {
 		dir := rel(p.ImportPath)
 		r, ok := roomOf(dir)
+		if !ok && len(p.Imports) == 0 {
+			continue // only tests, or nothing
+		}
 		if !ok {
 			t.Errorf("%s has no rules in rooms_test.go: say what it may import, and why", dir)
 			continue

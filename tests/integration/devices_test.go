@@ -86,8 +86,8 @@ func TestDeviceCgroup(t *testing.T) {
 	b.spec.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/kmsg", Type: "c", Major: 1, Minor: 11}, {Path: "/dev/mem1", Type: "c", Major: 1, Minor: 1}}
 	b.spec.Linux.Resources.Devices = append(b.spec.Linux.Resources.Devices,
 		specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: ptr(int64(1)), Minor: ptr(int64(11)), Access: "r"})
-	r := b.probe("read:/dev/zero", "write:/dev/kmsg=", "read:/dev/mem1", "mknod:/tmp/n")
-	_ = r
+	r := b.probe("write:/dev/zero=x", "write:/dev/kmsg=", "read:/dev/mem1", "mknod:/tmp/n")
+	expect(t, "errno of a default device", r.result("write:/dev/zero=x").Err, 0)
 	expect(t, "errno of writing where only reading is allowed", r.result("write:/dev/kmsg=").Err, int(unix.EPERM))
 	expect(t, "errno of a device that is not allowed", r.result("read:/dev/mem1").Err, int(unix.EPERM))
 	expect(t, "errno of mknod without the capability", r.result("mknod:/tmp/n").Err, int(unix.EPERM))
@@ -247,9 +247,9 @@ func TestUserNamespaceFiles(t *testing.T) {
 func TestUserNamespaceMaps(t *testing.T) {
 	b := newBox(t, userNamespace(0))
 	b.spec.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 300000, Size: 1}, {ContainerID: 1, HostID: 100000, Size: 1000}, {ContainerID: 5000, HostID: 200000, Size: 10}}
-	b.spec.Linux.GIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 300000, Size: 1}}
+	b.spec.Linux.GIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 300000, Size: 1}, {ContainerID: 5, HostID: 300005, Size: 1}}
 	b.own(300000)
 	r := b.probe()
 	expect(t, "uid map", strings.Join(strings.Fields(r.UIDMap), " "), "0 300000 1 1 100000 1000 5000 200000 10")
-	expect(t, "gid map", strings.Join(strings.Fields(r.GIDMap), " "), "0 300000 1")
+	expect(t, "gid map", strings.Join(strings.Fields(r.GIDMap), " "), "0 300000 1 5 300005 1")
 }

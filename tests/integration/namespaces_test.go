@@ -85,10 +85,8 @@ func TestNewNamespaces(t *testing.T) {
 	expect(t, "pid", r.Pid, 1)
 	expect(t, "uid map", strings.Join(strings.Fields(r.UIDMap), " "), "0 100000 65536")
 	expect(t, "gid map", strings.Join(strings.Fields(r.GIDMap), " "), "0 100000 65536")
-	for _, line := range strings.Split(strings.TrimSpace(r.Cgroup), "\n") {
-		if f := strings.SplitN(line, ":", 3); f[2] != "/" {
-			t.Errorf("in its cgroup namespace the process is in %s", line)
-		}
+	for name, path := range cgroupOf(r.Cgroup) {
+		expect(t, "cgroup in its namespace, hierarchy "+name, path, "/")
 	}
 }
 

@@ -102,9 +102,9 @@ func posture(t *testing.T, b *box, r *report) {
 		devices = append([]string{"core"}, devices...) // only where the host has it
 	}
 	expectList(t, "/dev", devices, []string{"core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"})
-	for _, line := range strings.Split(strings.TrimSpace(r.Cgroup), "\n") {
-		if !hasID(line, b.id) {
-			t.Errorf("the process is in the cgroup %s", line)
+	for name, path := range cgroupOf(r.Cgroup) {
+		if !hasID(path, b.id) {
+			t.Errorf("in hierarchy %q the process is in %s", name, path)
 		}
 	}
 }

@@ -76,6 +76,33 @@ func hierarchies() []string {
 	return out
 }
 
+// cgroupOf is where a process is in each hierarchy that is mounted here, by the
+// hierarchy's name; another program may have mounted more in a namespace of its own.
+func cgroupOf(text string) map[string]string {
+	mounted := map[string]bool{}
+	if data, err := os.ReadFile("/proc/self/mountinfo"); err == nil {
+		for _, m := range parseMounts(string(data)) {
+			switch m.fstype {
+			case "cgroup":
+				for _, o := range strings.Split(m.sb, ",") {
+					mounted[o] = true
+				}
+			case "cgroup2":
+				mounted[""] = true
+			}
+		}
+	}
+	out := map[string]string{}
+	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
+		if f := strings.SplitN(line, ":", 3); len(f) == 3 {
+			if name, _, _ := strings.Cut(f[1], ","); mounted[name] {
+				out[name] = f[2]
+			}
+		}
+	}
+	return out
+}
+
 // cgroupDirs lists the cgroups of all hierarchies whose path has id in it.
 func cgroupDirs(id string) []string {
 	var out []string

@@ -46,7 +46,7 @@ func command(ctx context.Context, words ...string) *exec.Cmd {
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
 	c.WaitDelay = 10 * time.Second
-	c.Env = append(os.Environ(), "TARE="+built(), "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -tags=urfave_cli_no_docs"))
+	c.Env = append(os.Environ(), "TARE="+built(), "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -tags=urfave_cli_no_docs,urfave_cli_no_suggest"))
 	return c
 }
 

@@ -2,6 +2,7 @@ package binary_test
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -122,63 +123,80 @@ func TestRunKeepsWithKeep(t *testing.T) {
 
 // A signal to tare reaches the program, and the exit code tells of it.
 func TestRunForwardsSignals(t *testing.T) {
-	for _, c := range []struct {
-		script string
-		sig    syscall.Signal
-		want   int
-	}{
-		{`trap "exit 41" TERM; echo ready; while :; do read x; done`, syscall.SIGTERM, 41},
-		{`trap "exit 42" USR1; echo ready; while :; do read x; done`, syscall.SIGUSR1, 42},
-		{`trap "exit 43" WINCH; echo ready; while :; do read x; done`, syscall.SIGWINCH, 43},
+	for sig, want := range map[syscall.Signal]int{
+		syscall.SIGHUP: 31, syscall.SIGINT: 32, syscall.SIGTERM: 33, syscall.SIGUSR1: 34, syscall.SIGTSTP: 35, syscall.Signal(37): 36,
 	} {
-		dir, root := bundle(t, c.script), cleanRoot(t)
-		in, feed, err := os.Pipe()
-		if err != nil {
+		number := strconv.Itoa(int(sig))
+		dir, root := bundle(t, `trap "exit `+strconv.Itoa(want)+`" `+number+`; trap "echo seen" WINCH; echo ready; while :; do read x; done`), cleanRoot(t)
+		p := startRun(t, root, dir)
+		// WINCH is the last that tare catches, and does nothing before.
+		seen := make(chan error, 1)
+		go func() {
+			_, err := p.out.Read(make([]byte, 8))
+			seen <- err
+		}()
+		for waiting := true; waiting; {
+			if err := p.cmd.Process.Signal(syscall.SIGWINCH); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case err := <-seen:
+				if err != nil {
+					t.Fatal(err)
+				}
+				waiting = false
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+		if err := p.cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command(tare, "--root", root, "run", "-b", dir, id(t))
-		cmd.Stdin = in
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		in.Close()
-		if _, err := out.Read(make([]byte, 16)); err != nil {
-			t.Fatal(err)
-		}
-		waitCaught(t, cmd.Process.Pid, c.sig)
-		if err := cmd.Process.Signal(c.sig); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
-		feed.Close()
-		if got := cmd.ProcessState.ExitCode(); got != c.want {
-			t.Errorf("%s: exit code %d (%v), want %d", c.sig, got, cmd.ProcessState, c.want)
+		_ = p.cmd.Wait()
+		p.feed.Close()
+		if got := p.cmd.ProcessState.ExitCode(); got != want {
+			t.Errorf("%s: exit code %d (%v), want %d", sig, got, p.cmd.ProcessState, want)
 		}
 	}
 }
 
-// waitCaught waits until a process has a handler for a signal (proc(5), SigCgt)
-// and forwarding is set up: SIGUSR2, at the end of the list, has one as well.
-func waitCaught(t *testing.T, pid int, sig syscall.Signal) {
+// running is a foreground run whose program waits for its stdin.
+type running struct {
+	cmd  *exec.Cmd
+	feed *os.File
+	out  io.Reader
+	said string // the first that the program printed
+}
+
+func startRun(t *testing.T, root, dir string, flags ...string) running {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, rest, _ := strings.Cut(string(text), "SigCgt:\t")
-		mask, _ := strconv.ParseUint(strings.SplitN(rest, "\n", 2)[0], 16, 64)
-		// The Go runtime handles most signals from its start; the real-time ones
-		// come last.
-		if mask>>(sig-1)&1 == 1 && mask>>63 == 1 {
-			return
-		}
+	in, feed, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("process %d does not handle %s", pid, sig)
+	args := append(append([]string{"--root", root, "run", "-b", dir}, flags...), id(t))
+	cmd := exec.Command(tare, args...)
+	cmd.Stdin = in
+	errs, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer errs.Close()
+	cmd.Stderr = errs
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	buf := make([]byte, 64)
+	n, err := out.Read(buf)
+	if err != nil {
+		text, _ := os.ReadFile(errs.Name())
+		t.Fatalf("%v: %s", err, text)
+	}
+	return running{cmd, feed, out, strings.TrimSpace(string(buf[:n]))}
 }
 
 func TestLifecycle(t *testing.T) {
@@ -243,50 +261,106 @@ func TestLifecycle(t *testing.T) {
 }
 
 // Without a pid namespace an orphan has no init of its own: it becomes tare's
-// child and is reaped while the program still runs.
+// child, unless that is not wanted, and is reaped while the program still runs.
 func TestRunReapsOrphans(t *testing.T) {
-	dir, root := bundle(t, `(sh -c 'exit 5' & echo $!) ; read x; exit 0`), cleanRoot(t)
+	for _, flags := range [][]string{nil, {"-no-subreaper"}} {
+		dir, root := bundle(t, `(sh -c 'echo $$; exec /bin/busybox sleep 1000' &); read x; exit 0`), cleanRoot(t)
+		edit(t, dir, func(config map[string]any) {
+			linux := config["linux"].(map[string]any)
+			linux["namespaces"] = []map[string]string{{"type": "mount"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}}
+			delete(linux, "maskedPaths")
+			delete(linux, "readonlyPaths")
+			config["mounts"] = []map[string]any{}
+		})
+		p := startRun(t, root, dir, flags...)
+		orphan, err := strconv.Atoi(p.said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		adopted := waitParent(t, orphan, p.cmd.Process.Pid)
+		if want := flags == nil; adopted != want {
+			t.Errorf("%v: tare is the orphan's parent: %v", flags, adopted)
+		}
+		if err := syscall.Kill(orphan, syscall.SIGKILL); err != nil {
+			t.Error(err)
+		}
+		gone := false
+		for end := time.Now().Add(10 * time.Second); !gone && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			_, err := os.Stat("/proc/" + p.said)
+			gone = err != nil
+		}
+		p.feed.Close()
+		if err := p.cmd.Wait(); err != nil || !gone {
+			t.Errorf("%v: %v; the orphan is gone: %v", flags, err, gone)
+		}
+	}
+}
+
+// waitParent waits until a process is an orphan, which is to say a child of
+// tare or of the host's first process, and reports whether it is tare's.
+func waitParent(t *testing.T, pid, tarePid int) bool {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(text), "PPid:\t")
+		parent, _ := strconv.Atoi(strings.SplitN(rest, "\n", 2)[0])
+		if parent == tarePid {
+			return true
+		}
+		comm, _ := os.ReadFile("/proc/" + strconv.Itoa(parent) + "/comm")
+		if string(comm) != "busybox\n" && string(comm) != "sh\n" {
+			return false
+		}
+	}
+	t.Fatalf("process %d is no orphan", pid)
+	return false
+}
+
+// A hook that hangs can be interrupted: the first signal is held, the second
+// ends tare, and what is left can be deleted.
+func TestRunSecondSignalEndsIt(t *testing.T) {
+	dir, root := bundle(t, "exit 0"), cleanRoot(t)
+	mark := filepath.Join(t.TempDir(), "in-hook")
 	edit(t, dir, func(config map[string]any) {
-		config["linux"].(map[string]any)["namespaces"] = []map[string]string{{"type": "mount"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}}
-		config["mounts"] = []map[string]any{}
-		linux := config["linux"].(map[string]any)
-		delete(linux, "maskedPaths")
-		delete(linux, "readonlyPaths")
+		config["hooks"] = map[string]any{"createRuntime": []map[string]any{
+			{"path": "/bin/busybox", "args": []string{"sh", "-c", "echo $$ > " + mark + "; exec sleep 1000"}}}}
 	})
-	in, feed, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	cmd := exec.Command(tare, "--root", root, "run", "-b", dir, id(t))
-	cmd.Stdin = in
-	errs := filepath.Join(t.TempDir(), "err")
-	if cmd.Stderr, err = os.Create(errs); err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	in.Close()
-	buf := make([]byte, 32)
-	n, err := out.Read(buf)
-	if err != nil {
-		text, _ := os.ReadFile(errs)
-		t.Fatalf("%v: %s", err, text)
+	var hook int
+	for end := time.Now().Add(10 * time.Second); hook == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		text, _ := os.ReadFile(mark)
+		hook, _ = strconv.Atoi(strings.TrimSpace(string(text)))
 	}
-	orphan := "/proc/" + strings.TrimSpace(string(buf[:n]))
-	gone := false
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if _, err := os.Stat(orphan); err != nil {
-			gone = true
+	if hook == 0 {
+		t.Fatal("the hook does not run")
+	}
+	defer syscall.Kill(hook, syscall.SIGKILL)
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	for sent := 0; ; sent++ {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			break
 		}
-	}
-	feed.Close()
-	if err := cmd.Wait(); err != nil || !gone {
-		t.Errorf("%v; the orphan is gone: %v", err, gone)
+		select {
+		case <-done:
+			ws := cmd.ProcessState.Sys().(syscall.WaitStatus)
+			if !ws.Signaled() || ws.Signal() != syscall.SIGTERM {
+				t.Errorf("%v", cmd.ProcessState)
+			}
+			if sent == 0 {
+				t.Error("the first signal is not held")
+			}
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+		if sent > 50 {
+			t.Fatal("signals do not end it")
+		}
 	}
 }

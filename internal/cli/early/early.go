@@ -7,7 +7,9 @@
 // after those that it imports (The Go Programming Language Specification,
 // "Program initialization"). github.com/tare-oci/… comes before
 // github.com/urfave/…, and nothing that this package imports needs the latter;
-// so a command that ends here never pays for them. TestOrder proves it.
+// so a command that ends here never pays for them. TestOrder (package binary)
+// proves it. Only main imports this package: it takes over whatever program it
+// is linked into.
 package early
 
 import (
