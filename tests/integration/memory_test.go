@@ -73,6 +73,9 @@ func TestCgroupsPath(t *testing.T) {
 			expect(t, "cgroup of hierarchy "+name, path, b.spec.Linux.CgroupsPath)
 		}
 	}
+	if !isTare {
+		return // runc takes these as if they began at the top
+	}
 	b.spec.Linux.CgroupsPath = "../" + b.id
 	b.createFails("linux.cgroupsPath", "..")
 	b.spec.Linux.CgroupsPath = "/"

@@ -42,7 +42,7 @@ func (h holder) link(t *testing.T, typ specs.LinuxNamespaceType) string {
 
 // hold starts a process in new namespaces, which ends with the test. Its user
 // namespace, if it has one, maps 65536 ids from 100000 on.
-func hold(b *box, flags uintptr) holder {
+func hold(b *box, flags uintptr, edits ...func(*exec.Cmd)) holder {
 	b.t.Helper()
 	cmd := exec.Command(proberAt, "quiet", "pause")
 	out, err := os.Create(fmt.Sprintf("%s/io/holder%d", b.dir, flags))
@@ -55,6 +55,9 @@ func hold(b *box, flags uintptr) holder {
 		ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 100000, Size: 65536}}
 		cmd.SysProcAttr.UidMappings, cmd.SysProcAttr.GidMappings = ids, ids
 		cmd.SysProcAttr.GidMappingsEnableSetgroups = true
+	}
+	for _, e := range edits {
+		e(cmd)
 	}
 	b.must(cmd.Start())
 	stop := func() {
@@ -206,6 +209,19 @@ func TestJoinSingle(t *testing.T) {
 	}
 }
 
+// TestJoinSharedMounts joins a mount namespace whose mounts the host sees too: what
+// the container has mounted is gone after it.
+func TestJoinSharedMounts(t *testing.T) {
+	if !isTare {
+		t.Skip("runc 1.1 cannot")
+	}
+	b := newBox(t)
+	h := hold(b, 0, func(c *exec.Cmd) { c.SysProcAttr.Cloneflags = unix.CLONE_NEWNS })
+	b.edit(withNamespace(specs.MountNamespace, h.path(specs.MountNamespace)))
+	expect(t, "mount namespace", b.probe().Namespaces["mnt"], h.link(t, specs.MountNamespace))
+	b.nothingLeft()
+}
+
 // TestJoinUser joins a user namespace alone, and with the namespaces it owns.
 func TestJoinUser(t *testing.T) {
 	if !isTare {
@@ -241,6 +257,21 @@ func TestJoinUser(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestJoinUserWithoutGroups joins a user namespace in which setgroups(2) is denied, as
+// an ordinary user's are.
+func TestJoinUserWithoutGroups(t *testing.T) {
+	if !isTare {
+		t.Skip("runc 1.1 joins only with mappings in the config")
+	}
+	b := newBox(t)
+	b.own(100000)
+	h := hold(b, unix.CLONE_NEWUSER, func(c *exec.Cmd) { c.SysProcAttr.GidMappingsEnableSetgroups = false })
+	b.edit(withNamespace(specs.UserNamespace, h.path(specs.UserNamespace)))
+	expectList(t, "uid", b.probe().UID, []uint32{0, 0, 0})
+	b.spec.Process.User.AdditionalGids = []uint32{5}
+	b.createFails("process.user", "setgroups")
 }
 
 // TestJoinContainer runs a second container in namespaces of a first, as the
