@@ -2,7 +2,7 @@
 #pragma once
 
 #define PLAN_MAGIC 0x314e414c50455241ull
-#define PLAN_ABI 0x491e58c94f79e968ull
+#define PLAN_ABI 0x60b196ee49334e21ull
 #define PLAN_HEADER_SIZE 64
 #define PLAN_OP_SIZE 64
 #define PLAN_MAX_SIZE 16777216
@@ -88,11 +88,12 @@ enum op_code {
 	OP_HOME_FIND = 64,
 	OP_EXEC_FIND = 65,
 	OP_ENV = 66,
-	OP_GATE = 67,
-	OP_FD_CLOSE = 68,
-	OP_EXEC = 69,
+	OP_OUTLIVE = 67,
+	OP_GATE = 68,
+	OP_FD_CLOSE = 69,
+	OP_EXEC = 70,
 };
-#define OP_COUNT 70
+#define OP_COUNT 71
 
 enum plan_step {
 	STEP_NONE = 0,
@@ -392,6 +393,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_HOME_FIND] = {1, 8, 8, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_EXEC_FIND] = {1, 8, 8, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, KIND_STR_OPT, 0}, {0, 0}},
 	[OP_ENV] = {1, 8, 8, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {KIND_LIST, 0}},
+	[OP_OUTLIVE] = {1, 8, 10, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_GATE] = {1, 9, 9, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_FD_CLOSE] = {1, 10, 10, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_EXEC] = {1, 10, 10, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {KIND_LIST, 0}},

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -44,6 +45,9 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	if err := state.CheckID(o.ID); err != nil {
 		return nil, err
 	}
+	// Until its outlive op the init dies with the thread that started it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	// Nothing on the host changes before the config is accepted whole.
 	spec, res, err := o.compile(gate)
 	if err != nil {
@@ -122,7 +126,11 @@ func fillRecord(rec *state.Record, o *CreateOptions, spec *specs.Spec, res *spec
 		}
 	}
 	if res.HostMounts {
-		rec.HostMounts, rec.MountsBefore = true, mountsAt(rec.Rootfs)
+		rec.HostMounts, rec.MountNS = true, res.MountNS
+		_ = inMountNS(rec.MountNS, func() error {
+			rec.MountsBefore = mountsAt(rec.Rootfs)
+			return nil
+		})
 	}
 	rec.Cgroups = make([]state.Cgroup, len(res.Cgroups))
 	for i, c := range res.Cgroups {

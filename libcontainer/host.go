@@ -171,6 +171,9 @@ func (h *host) hook(op *plan.Op) error {
 	if timeout > 0 {
 		hook.Timeout = &timeout
 	}
+	if !h.hooked && h.opts.BeforeHooks != nil {
+		h.opts.BeforeHooks()
+	}
 	h.hooked = true
 	// "created", because the environment is there: the hooks are steps 3 to 5 of
 	// the lifecycle, and creating it is step 2 (runtime.md).

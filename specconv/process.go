@@ -143,6 +143,7 @@ const SyncRecorded = "recorded"
 // emitStart is what happens after the gate.
 func (c *compiler) emitStart() {
 	p := c.Spec.Process
+	c.add(plan.Outlive())
 	if c.Gate {
 		c.add(plan.SyncArrive("created"))
 		// The host answers when the state is saved and the pid file written; if it

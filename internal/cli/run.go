@@ -38,12 +38,23 @@ func (c *call) foreground(r *libcontainer.Runtime, o libcontainer.CreateOptions)
 			return err
 		}
 	}
+	// Without hooks a container is made faster than signals can be caught, and one
+	// that ends tare meanwhile ends the container too. With them it is made in
+	// the time that hooks take, so their beginning is where the catching begins.
 	made := make(chan *libcontainer.Container, 1)
-	go forwardSignals(made)
+	caught := false
+	catch := func() {
+		if !caught {
+			caught = true
+			go forwardSignals(made)
+		}
+	}
+	o.BeforeHooks = catch
 	ctr, err := r.Run(o)
 	if err != nil {
 		return err
 	}
+	catch()
 	made <- ctr
 	c.warn(ctr.Warnings)
 	code, err := ctr.WaitReaping()
@@ -62,8 +73,7 @@ func (c *call) foreground(r *libcontainer.Runtime, o libcontainer.CreateOptions)
 	return exitCode(code)
 }
 
-// terminating are the signals that ask a program to end. They are caught from
-// the beginning, beside the making of the container.
+// terminating are the signals that ask a program to end. They are caught first.
 var terminating = [...]os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM}
 
 // forwardable are the others that a person or a program sends on purpose; so are

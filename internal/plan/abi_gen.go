@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x491e58c94f79e968
+const abiHash uint64 = 0x60b196ee49334e21

@@ -79,6 +79,7 @@ const (
 	OpHomeFind
 	OpExecFind
 	OpEnv
+	OpOutlive
 	OpGate
 	OpFdClose
 	OpExec

@@ -241,6 +241,25 @@ func TestHookFails(t *testing.T) {
 	}
 }
 
+// TestPoststopAgain (R6): a poststop hook that has failed runs once more when delete
+// is repeated, and then nothing is left.
+func TestPoststopAgain(t *testing.T) {
+	if !isTare {
+		t.Skip("runc forgets the container")
+	}
+	b, shell, log := hookBox(t)
+	setHooks(b.spec, "poststop", script(shell, log, "busybox echo try >>$L/tries; busybox test -e $L/repaired"))
+	b.create()
+	b.ok("delete", b.id)
+	b.reap()
+	b.refused([]string{"does not exist"}, "state", b.id)
+	b.must(os.WriteFile(log+"/repaired", nil, 0o644))
+	b.ok("delete", b.id)
+	expect(t, "tries", readText(t, log+"/tries"), "try\ntry\n")
+	b.nothingLeft()
+	b.refused([]string{"does not exist"}, "delete", b.id)
+}
+
 // TestHookMissing: a hook that does not exist.
 func TestHookMissing(t *testing.T) {
 	for _, kind := range []string{"createRuntime", "createContainer"} {

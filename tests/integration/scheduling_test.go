@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -42,6 +43,10 @@ func TestScheduler(t *testing.T) {
 		}
 	}
 	b := newBox(t)
+	if _, err := os.Stat("/sys/fs/cgroup/cpu/cpu.rt_runtime_us"); err == nil {
+		// With real-time group scheduling a cgroup needs a share of the time for it.
+		b.spec.Linux.Resources.CPU = &specs.LinuxCPU{RealtimePeriod: ptr(uint64(1000000)), RealtimeRuntime: ptr(int64(1000))}
+	}
 	b.spec.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedFIFO, Priority: 7, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagResetOnFork}}
 	expect(t, "real-time policy with its flag", b.probe().Policy, 1|0x40000000)
 	b.spec.Process.Scheduler = &specs.Scheduler{Policy: "SCHED_NOPE"}

@@ -236,6 +236,7 @@ func TestPidReuse(t *testing.T) {
 	b.create()
 	b.start()
 	b.wait()
+	time.Sleep(50 * time.Millisecond) // start times are counted in ticks of 10 ms
 	victim := hold(b, 0)
 	record := b.root + "/" + b.id + ".json"
 	text := readText(t, record)
