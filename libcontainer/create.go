@@ -49,7 +49,15 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	// Nothing on the host changes before the config is accepted whole.
-	spec, res, err := o.compile(gate)
+	spec, err := o.load()
+	if err != nil {
+		return nil, err
+	}
+	// But for a network namespace, which nobody can see and which takes as long as
+	// reading the config and making the cgroups together.
+	net := earlyNetwork(spec)
+	defer net.drop()
+	res, err := o.compile(spec, gate)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +76,7 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 		return nil, err
 	}
 	h := newHost(res.Plan, rec, &o)
+	h.net = net
 	err = h.run()
 	if err == nil && !gate {
 		err = h.finish()

@@ -35,7 +35,7 @@ type host struct {
 	saved, hooked bool
 	undo          []func() error
 	netMade       bool          // by this side: its inode is known
-	net           chan netns    // the network namespace that is being made
+	net           *network      // the network namespace that is being made
 	limits        cgroup.Writer // keeps a file open over the many lines of a device list
 }
 
@@ -104,8 +104,9 @@ func (h *host) do(i int, op *plan.Op) error {
 func (h *host) prepare(op *plan.Op) (int, error) {
 	switch op.Code {
 	case plan.OpNetMake:
-		h.net = make(chan netns, 1)
-		go makeNetwork(h.net)
+		if h.net == nil {
+			h.net = startNetwork()
+		}
 		return pendingFD, nil
 	case plan.OpNsOpen:
 		return openNamespace(op.NsOpenArgs())
