@@ -110,7 +110,7 @@ int send_report(struct ctx *c, enum report_kind kind, int err, u64 value);
 
 /* path.c: names inside the root, by descriptor only */
 int open_in_root(struct ctx *c, const char *path, u64 flags);
-int make_dir_in_root(struct ctx *c, const char *path, u32 mode);
+int make_dir_in_root(struct ctx *c, const char *path, u32 mode, int missing);
 int open_target(struct ctx *c, const struct op *op, const char *path);
 int open_parent(struct ctx *c, const char *path, const char **ret_base);
 
