@@ -45,9 +45,6 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	if err := state.CheckID(o.ID); err != nil {
 		return nil, err
 	}
-	// Until its outlive op the init dies with the thread that started it.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	// Nothing on the host changes before the config is accepted whole.
 	spec, err := o.load()
 	if err != nil {
@@ -91,6 +88,9 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	}
 	if h.sync >= 0 {
 		unix.Close(h.sync)
+	}
+	if h.locked {
+		runtime.UnlockOSThread()
 	}
 	if err != nil {
 		h.fail()

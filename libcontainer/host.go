@@ -27,7 +27,11 @@ type host struct {
 	slots []int // descriptors by slot, -1 when not open on this side
 	order []int // those that the init inherits, in its numbering
 
-	sync  int // our end of the socket to the init
+	sync int // our end of the socket to the init
+	// locked says that the goroutine is tied to its thread, because the init dies
+	// with the thread that started it, until its outlive op.
+	locked bool
+
 	stage int // the process that was spawned
 	pid   int // the container's process: stage, or its sibling after a fork op
 	// saved says that a record with the pid is on disk; hooked, that a hook was
