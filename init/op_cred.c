@@ -139,6 +139,7 @@ HANDLER(identity)
 	if (r < 0)
 		return fail(c, STEP_SETUID, r);
 	(void)sys1(__NR_umask, op->num[IDENTITY_UMASK]);
+	c->umask_set = 1;
 	(void)sys5(__NR_prctl, PR_SET_KEEPCAPS, 0, 0, 0, 0);
 	return 0;
 }
@@ -175,8 +176,8 @@ HANDLER(caps_set)
 	return 0;
 }
 
-/* After the filter: capset(2) is the one system call beside execve(2) that a
- * profile has to allow. */
+/* After the filter: a profile has to allow capset(2), beside execve(2) and the
+ * write(2) and read(2) of the last sync and the gate. */
 HANDLER(caps_trim)
 {
 	long r = set_caps(op->num[CAPS_TRIM_PERMITTED], op->num[CAPS_TRIM_EFFECTIVE], op->num[CAPS_TRIM_INHERITABLE]);

@@ -2,6 +2,9 @@
 #include "ctx.h"
 
 #define AT_EMPTY_PATH_ 0x1000
+#ifndef __NR_fchmodat2
+#define __NR_fchmodat2 452
+#endif
 
 HANDLER(dir_make)
 {
@@ -44,22 +47,34 @@ HANDLER(device_make)
 	owned_fd dir = open_parent(c, op_str(c, op, DEVICE_MAKE_AT), &base);
 	if (dir < 0)
 		return fail(c, STEP_MKDIR, dir);
-	long r = sys4(__NR_mknodat, dir, base, mode, dev_make((u32)(dev >> 32), (u32)dev));
-	if (r < 0 && r != -EEXIST)
-		return fail(c, STEP_MKNOD, r);
-	if (r == 0 && uid == 0 && gid == 0)
-		return 0; /* made by root with umask 0: mode and owner are right already */
-	/* The name was there, or the owner is another: act on the node, not on the name. */
-	owned_fd fd = sys_openat2(dir, base, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, RESOLVE_BENEATH);
-	if (fd < 0)
-		return fail(c, STEP_OPENAT2, fd);
-	int v = verify(c, fd, mode, dev, &st);
-	if (v < 0)
-		return v;
-	if (st.st_uid == uid && st.st_gid == gid)
-		return 0;
-	r = sys5(__NR_fchownat, fd, "", uid, gid, AT_EMPTY_PATH_);
-	return r < 0 ? fail(c, STEP_CHOWN, r) : 0;
+	for (int anew = 0;; anew = 1) {
+		long r = sys4(__NR_mknodat, dir, base, mode, dev_make((u32)(dev >> 32), (u32)dev));
+		if (r < 0 && r != -EEXIST)
+			return fail(c, STEP_MKNOD, r);
+		if (r == 0 && uid == 0 && gid == 0)
+			return 0; /* made by root with umask 0: mode and owner are right already */
+		/* The name was there, or the owner is another: act on the node, not on the name. */
+		owned_fd fd = sys_openat2(dir, base, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, RESOLVE_BENEATH);
+		if (fd < 0)
+			return fail(c, STEP_OPENAT2, fd);
+		int v = verify(c, fd, mode, dev, &st);
+		if (v < 0)
+			return v;
+		r = 0;
+		if ((st.st_mode & 07777) != (mode & 07777))
+			r = sys4(__NR_fchmodat2, fd, "", mode & 07777, AT_EMPTY_PATH_);
+		if (r == -ENOSYS && !anew) { /* before 6.6: instead of the image's node, one of our own */
+			r = sys3(__NR_unlinkat, dir, base, 0);
+			if (r == 0)
+				continue;
+		}
+		if (r < 0 && r != -EROFS) /* what is read-only stays as the image has it */
+			return fail(c, STEP_CHMOD, r);
+		if (st.st_uid == uid && st.st_gid == gid)
+			return 0;
+		r = sys5(__NR_fchownat, fd, "", uid, gid, AT_EMPTY_PATH_);
+		return r < 0 ? fail(c, STEP_CHOWN, r) : 0;
+	}
 }
 
 HANDLER(device_bind)

@@ -8,7 +8,8 @@
 HANDLER(cwd_make)
 {
 	owned_fd fd = make_dir_in_root(c, op_str(c, op, CWD_MAKE_PATH), 0755, 0);
-	return fd < 0 ? fail(c, STEP_MKDIR, fd) : 0;
+	/* Root may not search it (a network file system): cwd, as the user, says more. */
+	return fd < 0 && fd != -EACCES ? fail(c, STEP_MKDIR, fd) : 0;
 }
 
 /* It stands twice in a plan: as root, for directories that the user may not
@@ -170,46 +171,54 @@ HANDLER(exec_find)
 	return fail(c, denied ? STEP_EXECVE : STEP_NOT_FOUND_IN_PATH, denied ? -EACCES : -ENOENT);
 }
 
+/* Closes what lies from a number on, but these two (negative: none). It makes no
+ * descriptor, so that RLIMIT_NOFILE, which is the program's by now, cannot fail it. */
+static long close_but(u32 from, int a, int b)
+{
+	int keep[2] = {a < b ? a : b, a < b ? b : a};
+
+	for (int i = 0; i < 2; i++) {
+		u32 k = (u32)keep[i];
+		if (keep[i] < 0 || k < from)
+			continue;
+		long r = k > from ? sys3(__NR_close_range, from, k - 1, 0) : 0;
+		if (r < 0)
+			return r;
+		from = k + 1;
+	}
+	return sys3(__NR_close_range, from, ~0u, 0);
+}
+
 /* The frozen ABI between versions: one byte through the fifo. The descriptor is
  * open for reading and writing, so there is never an end of file to mistake for
- * a start. From here on a report goes into the fifo. */
+ * a start. From here on a report goes into the fifo. Nothing before the read can
+ * fail, because create has succeeded already; and a filter may be in force. */
 HANDLER(gate)
 {
 	char b;
+	int gate = c->slots[SLOT_GATE];
 	(void)op;
 	/* Nothing of the host stays open while it waits, perhaps for days, but the
-	 * fifo, which takes the place of the socket to a creator that is gone. */
-	long n = sys3(__NR_dup3, c->slots[SLOT_GATE], c->sync, O_CLOEXEC);
-	if (n < 0)
-		return fail(c, STEP_OPEN, n);
+	 * fifo: the socket is to a creator that is gone. */
+	if (close_but((u32)c->sync, gate, -1) < 0) {
+		for (u32 fd = (u32)c->sync; fd <= c->last_fd; fd++)
+			if ((int)fd != gate)
+				(void)sys_close((int)fd);
+		for (u32 i = 0; i < c->nslots; i++)
+			if (c->slots[i] >= 0 && c->slots[i] != gate)
+				(void)sys_close(c->slots[i]);
+	}
 	for (u32 i = 0; i < c->nslots; i++)
 		c->slots[i] = -EBADF;
-	c->slots[SLOT_GATE] = c->sync;
-	n = sys3(__NR_close_range, (u32)c->sync + 1, ~0u, 0);
-	if (n < 0)
-		return fail(c, STEP_CLOSE_RANGE, n);
+	c->slots[SLOT_GATE] = gate;
+	c->sync = -EBADF;
 	c->gated = 1;
 	/* What has been read of the plan would be read again if it were needed. */
 	(void)sys3(__NR_madvise, c->plan, c->plan_size, 4 /* MADV_DONTNEED */);
-	n = sys_read(c->slots[SLOT_GATE], &b, 1);
+	long n = sys_read(gate, &b, 1);
 	if (n != 1)
 		return fail(c, STEP_READ, n < 0 ? n : -EPIPE);
 	return 0;
-}
-
-HANDLER(fd_close)
-{
-	u32 from = (u32)op->num[FD_CLOSE_FROM];
-	long r = sys3(__NR_close_range, from, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
-	if (r == -EINVAL) {
-		/* Before 5.11 it can only close: all but the way of a last report. */
-		u32 keep = (u32)(c->gated ? c->slots[SLOT_GATE] : c->sync);
-		(void)sys3(__NR_fcntl, keep, F_SETFD, FD_CLOEXEC);
-		r = keep > from ? sys3(__NR_close_range, from, keep - 1, 0) : 0;
-		if (r == 0)
-			r = sys3(__NR_close_range, keep >= from ? keep + 1 : from, ~0u, 0);
-	}
-	return r < 0 ? fail(c, STEP_CLOSE_RANGE, r) : 0;
 }
 
 /* Signals that the runtime's caller ignored (nohup, a shell's background job)
@@ -229,6 +238,24 @@ static void default_signals(void)
 	(void)sys4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &none, NULL, sizeof none);
 }
 
+/* What a program inherits: descriptors and signals. It comes before the filter,
+ * which need not allow any of it. */
+HANDLER(fd_close)
+{
+	u32 from = (u32)op->num[FD_CLOSE_FROM];
+	default_signals();
+	long r = sys3(__NR_close_range, from, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+	if (r == -EINVAL) {
+		/* Before 5.11 it can only close: all but the ways of a sync, of start and
+		 * of a last report. */
+		int gate = c->slots[SLOT_GATE];
+		(void)sys3(__NR_fcntl, c->sync, F_SETFD, FD_CLOEXEC);
+		(void)sys3(__NR_fcntl, gate, F_SETFD, FD_CLOEXEC);
+		r = close_but(from, c->sync, gate);
+	}
+	return r < 0 ? fail(c, STEP_CLOSE_RANGE, r) : 0;
+}
+
 HANDLER(exec)
 {
 	(void)fill(c, op, EXEC_ARGS, c->vec);
@@ -237,7 +264,6 @@ HANDLER(exec)
 	if (c->home[0])
 		env[n++] = c->home;
 	env[n] = NULL;
-	default_signals();
 	long r = sys3(__NR_execve, c->program, c->vec, env);
 	detail(c, c->program); /* start, which reads the report, has no plan to look it up in */
 	return fail(c, STEP_EXECVE, r);

@@ -7,6 +7,7 @@
 #define KEYCTL_JOIN_SESSION_KEYRING 1
 #define SIOCGIFFLAGS_ 0x8913
 #define SIOCSIFFLAGS_ 0x8914
+#define FORK_GO 'g' /* what the parent of a fork sends its sibling */
 
 HANDLER(fd_seal)
 {
@@ -69,12 +70,18 @@ HANDLER(unshare)
 HANDLER(time_offset)
 {
 	const char *v = op_str(c, op, TIME_OFFSET_OFFSETS);
-	/* The file belongs to the process's own user only while it is dumpable. The
-	 * time namespace is new and no namespace of others has been entered yet. */
-	(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
-	owned_fd fd = sys_openat(AT_FDCWD, "/proc/self/timens_offsets", O_WRONLY | O_NOFOLLOW, 0);
+	/* The file of a process that is not dumpable belongs to the host's root, which
+	 * this process is, except in a user namespace. There, and only for this open,
+	 * it has to be dumpable; a pid namespace joined before holds from the fork on,
+	 * so that nobody in one sees this process yet. */
+	const char *path = "/proc/self/timens_offsets";
+	owned_fd fd = sys_openat(AT_FDCWD, path, O_WRONLY | O_NOFOLLOW, 0);
+	if (fd == -EACCES) {
+		(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+		fd = sys_openat(AT_FDCWD, path, O_WRONLY | O_NOFOLLOW, 0);
+		(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	}
 	long n = fd < 0 ? fd : sys_write(fd, v, str_len(v));
-	(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
 	return n < 0 ? fail(c, fd < 0 ? STEP_OPEN : STEP_WRITE, n) : 0;
 }
 
@@ -96,15 +103,20 @@ HANDLER(fork)
 		return fail(c, STEP_CLONE, pid);
 	if (pid == 0) {
 		/* Who am I: the process that becomes the container, in all of its new
-		 * namespaces. The parent's end of the pipe closes when the report is out. */
-		char b;
+		 * namespaces. The parent writes when the report is out; an end of file says
+		 * that it could not, or was killed, and then the host knows of no sibling. */
+		char b = 0;
 		(void)sys_close(pair[1]);
-		(void)sys_read(pair[0], &b, 1);
+		if (sys_read(pair[0], &b, 1) != 1 || b != FORK_GO)
+			sys_exit(1);
 		(void)sys_close(pair[0]);
 		die_with_parent(c); /* which the clone did not inherit */
 		return 0;
 	}
+	const char go = FORK_GO;
 	r = send_report(c, REPORT_FORKED, 0, (u64)pid);
+	if (r == 0)
+		r = sys_write(pair[1], &go, 1);
 	sys_exit(r < 0 ? 1 : 0);
 }
 
@@ -130,10 +142,12 @@ HANDLER(session)
 	return r < 0 ? fail(c, STEP_SETSID, r) : 0;
 }
 
+/* A kernel without keyrings has none to leak; any other failure would leave the
+ * keys of the runtime's caller to the container. */
 HANDLER(keyring)
 {
 	long r = sys2(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, op_str(c, op, KEYRING_NAME));
-	return r < 0 ? fail(c, STEP_KEYCTL, r) : 0;
+	return r < 0 && r != -ENOSYS ? fail(c, STEP_KEYCTL, r) : 0;
 }
 
 HANDLER(loopback_up)

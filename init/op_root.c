@@ -165,14 +165,22 @@ static int cover(struct ctx *c, enum plan_slot slot, u8 *attached, int target)
 	return copy < 0 ? fail(c, STEP_OPEN_TREE, copy) : attach(c, copy, target);
 }
 
+/* The open of a path to be covered has failed. */
+static int not_covered(struct ctx *c, int err)
+{
+	if (err == -ENOENT || err == -ENOTDIR)
+		return 0; /* nothing there to be seen */
+	if (err == -ELOOP)
+		detail(c, "is a magic link, or links in a circle, and cannot be covered");
+	return fail(c, STEP_OPENAT2, err);
+}
+
 HANDLER(path_mask)
 {
 	struct stat st;
 	owned_fd target = open_in_root(c, op_str(c, op, PATH_MASK_PATH), O_PATH);
-	if (target == -ENOENT || target == -ENOTDIR)
-		return 0;
 	if (target < 0)
-		return fail(c, STEP_OPENAT2, target);
+		return not_covered(c, target);
 	int r = sys_fstat(target, &st);
 	if (r < 0)
 		return fail(c, STEP_FSTAT, r);
@@ -184,10 +192,8 @@ HANDLER(path_mask)
 HANDLER(path_readonly)
 {
 	owned_fd target = open_in_root(c, op_str(c, op, PATH_READONLY_PATH), O_PATH);
-	if (target == -ENOENT || target == -ENOTDIR)
-		return 0;
 	if (target < 0)
-		return fail(c, STEP_OPENAT2, target);
+		return not_covered(c, target);
 	owned_fd tree = sys_open_tree(target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH_ | AT_RECURSIVE_);
 	if (tree < 0)
 		return fail(c, STEP_OPEN_TREE, tree);

@@ -2,7 +2,7 @@
 #pragma once
 
 #define PLAN_MAGIC 0x314e414c50455241ull
-#define PLAN_ABI 0x60b196ee49334e21ull
+#define PLAN_ABI 0x1f0f0d548eb2a230ull
 #define PLAN_HEADER_SIZE 64
 #define PLAN_OP_SIZE 64
 #define PLAN_MAX_SIZE 16777216
@@ -349,7 +349,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_FORK] = {2, 2, 2, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_BECOME_ROOT] = {1, 2, 2, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_SESSION] = {1, 2, 2, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
-	[OP_KEYRING] = {1, 2, 2, 0, 0x1, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
+	[OP_KEYRING] = {1, 2, 2, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_LOOPBACK_UP] = {1, 2, 2, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_HOSTNAME] = {1, 2, 2, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_DOMAINNAME] = {1, 2, 2, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
@@ -388,13 +388,13 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_CWD_MAKE] = {1, 8, 8, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_IDENTITY] = {1, 8, 8, 0, 0x100, {KIND_NUM, KIND_NUM, KIND_NUM, 0}, {0, 0, 0}, {KIND_BYTES, 0}},
 	[OP_CAPS_SET] = {1, 8, 8, 0, 0x0, {KIND_NUM, KIND_NUM, KIND_NUM, KIND_NUM}, {0, 0, 0}, {0, 0}},
-	[OP_CAPS_TRIM] = {1, 10, 10, 0, 0x0, {KIND_NUM, KIND_NUM, KIND_NUM, 0}, {0, 0, 0}, {0, 0}},
+	[OP_CAPS_TRIM] = {1, 8, 10, 0, 0x0, {KIND_NUM, KIND_NUM, KIND_NUM, 0}, {0, 0, 0}, {0, 0}},
 	[OP_CWD] = {1, 8, 8, 0, 0x1, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_HOME_FIND] = {1, 8, 8, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_EXEC_FIND] = {1, 8, 8, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, KIND_STR_OPT, 0}, {0, 0}},
 	[OP_ENV] = {1, 8, 8, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {KIND_LIST, 0}},
 	[OP_OUTLIVE] = {1, 8, 10, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_GATE] = {1, 9, 9, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
-	[OP_FD_CLOSE] = {1, 10, 10, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
+	[OP_FD_CLOSE] = {1, 8, 10, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_EXEC] = {1, 10, 10, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {KIND_LIST, 0}},
 };

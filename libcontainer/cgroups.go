@@ -2,9 +2,12 @@ package libcontainer
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/internal/cgroup"
 	"github.com/tare-oci/tare/internal/state"
@@ -21,6 +24,9 @@ func dirs(rec *state.Record) []cgroup.Dir {
 
 // killCgroups kills every process of the container and waits until they are gone.
 func killCgroups(rec *state.Record) error {
+	if !rec.CgroupsMade {
+		return nil // what lies there was refused, and is somebody else's
+	}
 	return cgroup.Kill(time.Now().Add(removeWait), dirs(rec)...)
 }
 
@@ -28,6 +34,12 @@ func killCgroups(rec *state.Record) error {
 // tried, whatever happens to another.
 func removeCgroups(rec *state.Record) error {
 	deadline := time.Now().Add(removeWait)
+	if !rec.CgroupsMade { // of a creator that was killed early: only what is empty
+		for i := range rec.Cgroups {
+			_ = cgroup.Remove(rec.Cgroups[i].Mount, rec.Cgroups[i].Path, rec.Cgroups[i].Created, time.Now())
+		}
+		return nil
+	}
 	var errs []error
 	for i := len(rec.Cgroups) - 1; i >= 0; i-- {
 		errs = append(errs, removeCgroup(&rec.Cgroups[i], deadline))
@@ -59,6 +71,9 @@ func thaw(rec *state.Record) {
 
 // processes lists the container's pids on the host, ascending.
 func processes(rec *state.Record) ([]int, error) {
+	if !rec.CgroupsMade {
+		return nil, nil
+	}
 	for i := range rec.Cgroups {
 		c := &rec.Cgroups[i]
 		// One hierarchy is enough: a process is in all of them. A named one has no
@@ -72,25 +87,51 @@ func processes(rec *state.Record) ([]int, error) {
 			return pids, nil
 		}
 	}
-	return []int{rec.Pid}, nil // without cgroups only the first process is known
+	if observe(rec).alive { // without cgroups only the first process is known
+		return []int{rec.Pid}, nil
+	}
+	return nil, nil
 }
 
 // signalAll signals every process of the container; that there is none is no
 // error.
 func signalAll(rec *state.Record, sig syscall.Signal) error {
+	if len(rec.Cgroups) == 0 {
+		if !observe(rec).alive {
+			return nil
+		}
+		return signalInit(rec, sig)
+	}
 	if sig == syscall.SIGKILL {
 		return killCgroups(rec)
 	}
 	pids, err := processes(rec)
-	if errors.Is(err, syscall.ENOENT) {
-		return nil
+	if err != nil {
+		if errors.Is(err, syscall.ENOENT) {
+			return nil
+		}
+		return err
 	}
+	// Each is held, then looked for once more: a number that was given to another
+	// process meanwhile is not hit.
+	held := make(map[int]int, len(pids))
+	for _, pid := range pids {
+		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+			held[pid] = fd
+			defer unix.Close(fd)
+		}
+	}
+	again, err := processes(rec)
 	if err != nil {
 		return err
 	}
-	for _, pid := range pids {
-		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH {
-			return err
+	for _, pid := range again {
+		fd, ok := held[pid]
+		if !ok {
+			continue
+		}
+		if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && err != syscall.ESRCH {
+			return fmt.Errorf("signal %d to process %d: %w", int(sig), pid, err)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/tare-oci/tare/internal/initproto"
 	"github.com/tare-oci/tare/internal/plan"
 	"github.com/tare-oci/tare/internal/state"
+	"github.com/tare-oci/tare/internal/sys"
 )
 
 // Container is a handle on one container. It holds no lock and no descriptor:
@@ -66,31 +68,48 @@ func (c *Container) Start() error {
 	if err != nil {
 		return err
 	}
-	defer rec.Unlock()
 	if err := require(opStart, derive(observe(rec)), rec.ID); err != nil {
+		rec.Unlock()
 		return err
 	}
-	report, err := rec.OpenGate()
+	opened, err := rec.OpenGate()
+	// Hooks may take long, and may call tare for their own container: nothing is
+	// held while they run.
+	rec.Unlock()
 	if err != nil {
 		return err
 	}
-	rec.RemoveGate()
+	report, err := opened.Wait()
+	if err != nil {
+		return err
+	}
 	if report != nil {
 		err := startError(report)
 		if isHook(report) {
 			// A failed startContainer hook ends the container (runtime.md, 7).
-			c.destroy(rec)
+			c.destroy()
 		}
 		return err
+	}
+	if died(rec) {
+		return errors.New("init was killed before it became the container's program")
 	}
 	if len(rec.Poststart) == 0 {
 		return nil
 	}
 	if err := hooks.RunAll("poststart", rec.Poststart, stateJSON(rec, Running, rec.Pid), rec.Bundle); err != nil {
-		c.destroy(rec) // runtime.md, 9
+		c.destroy() // runtime.md, 9
 		return err
 	}
 	return nil
+}
+
+// died says that the process has ended and never was anything but the init,
+// which its name tells as long as nobody has reaped it.
+func died(rec *state.Record) bool {
+	start, letter, ok := state.StartTime(rec.Pid)
+	return ok && start == rec.PidStart && letter == 'Z' &&
+		strings.TrimSpace(sys.Text("/proc/"+strconv.Itoa(rec.Pid)+"/comm")) == "tare:init"
 }
 
 // startError words a report that the init left behind after the gate: the plan
@@ -100,7 +119,11 @@ func startError(r *initproto.Report) error {
 	if step == "execve" && r.Detail != "" && !isHook(r) {
 		return &ExecError{Program: r.Detail, Err: r.Errno}
 	}
-	return &OpError{Step: step, Detail: r.Detail, Err: r.Errno}
+	e := &OpError{Step: step, Detail: r.Detail, Err: r.Errno}
+	if step == "seccomp" || step == "capset" {
+		e.Field = "linux.seccomp" // the ops that stand behind the gate for its sake
+	}
+	return e
 }
 
 // hookMark begins the detail of a hook's report (init/op_hook.c).
@@ -110,12 +133,13 @@ func isHook(r *initproto.Report) bool { return strings.HasPrefix(r.Detail, hookM
 
 // Kill sends a signal to the container's process. With all, to every process of
 // the container, and a stopped container is no error.
+//
+// It takes no lock: a container can be killed whatever another command is doing.
 func (c *Container) Kill(sig syscall.Signal, all bool) error {
-	rec, err := c.locked()
+	rec, err := c.runtime.load(c.rec.ID, false)
 	if err != nil {
 		return err
 	}
-	defer rec.Unlock()
 	status := derive(observe(rec))
 	if all {
 		return signalAll(rec, sig)
@@ -173,6 +197,23 @@ type DeleteOptions struct {
 // poststop hooks are returned as *HookWarnings: the container is gone all the
 // same, and delete can be repeated to run them again.
 func (r *Runtime) Delete(id string, o DeleteOptions) error {
+	op := opDelete
+	if o.Force {
+		op = opDeleteForce
+	}
+	// Looked at before the lock is waited for: a hook that hangs, or a creator that
+	// waits for one, holds it until the process is gone.
+	if rec, err := r.load(id, false); err == nil {
+		status := derive(observe(rec))
+		if err := require(op, status, id); err != nil {
+			return err
+		}
+		if o.Force && status != Stopped && rec.Pid != 0 {
+			if err := killInit(rec, status == Paused); err != nil {
+				return err
+			}
+		}
+	}
 	rec, err := r.load(id, true)
 	if errors.Is(err, state.ErrNotExist) {
 		return r.deleteAgain(id, o, err)
@@ -181,10 +222,6 @@ func (r *Runtime) Delete(id string, o DeleteOptions) error {
 		return err
 	}
 	defer rec.Unlock()
-	op := opDelete
-	if o.Force {
-		op = opDeleteForce
-	}
 	status := derive(observe(rec))
 	if err := require(op, status, rec.ID); err != nil {
 		return err
@@ -259,7 +296,7 @@ func waitGone(pidfd, pid int, timeout time.Duration) error {
 // remove undoes what create made: cgroups, then the record, then the hooks that
 // tear down what other hooks have set up.
 func remove(rec *state.Record) error {
-	if !rec.PidNamespace || rec.Pid == 0 {
+	if !rec.PidNamespace || rec.Pid == 0 { // no first process took the others along
 		if err := killCgroups(rec); err != nil {
 			return err
 		}
@@ -297,11 +334,9 @@ func poststop(rec *state.Record) error {
 	return rec.Forget()
 }
 
-// destroy stops and removes a container whose hook has failed.
-func (c *Container) destroy(rec *state.Record) {
-	_ = killInit(rec, false)
-	_ = remove(rec)
-}
+// destroy stops and removes a container whose hook has failed; the hook's error
+// is the one to tell.
+func (c *Container) destroy() { _ = c.Delete(DeleteOptions{Force: true}) }
 
 // Wait waits for the program of a container that this program has created, and
 // returns its exit code, or 128 and the number of the signal that ended it.

@@ -78,9 +78,6 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	if err == nil && !gate {
 		err = h.finish()
 	}
-	if err == nil && o.PidFile != "" && !gate {
-		err = writePidFile(o.PidFile, h.pid)
-	}
 	if err == nil && !gate {
 		if err = hooks.RunAll("poststart", rec.Poststart, stateJSON(rec, Running, h.pid), rec.Bundle); err != nil {
 			h.hooked = true
@@ -100,12 +97,13 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	return &Container{runtime: r, rec: rec, Warnings: res.Warnings, child: true}, nil
 }
 
-// recorded runs when the init has arrived at the gate, and before it is let
-// wait there: the pid file is the last thing that create writes.
+// recorded runs before the init is told that its process is on record: the pid
+// file is the last thing that create writes, and run's program finds it.
 func (h *host) recorded() error {
 	if h.opts.PidFile == "" {
 		return nil
 	}
+	h.pidFile = true
 	return writePidFile(h.opts.PidFile, h.pid)
 }
 
@@ -137,7 +135,8 @@ func fillRecord(rec *state.Record, o *CreateOptions, spec *specs.Spec, res *spec
 	if res.HostMounts {
 		rec.HostMounts, rec.MountNS = true, res.MountNS
 		_ = inMountNS(rec.MountNS, func() error {
-			rec.MountsBefore = mountsAt(rec.Rootfs)
+			rec.MountsAt = realPath(rec.Rootfs)
+			rec.MountsBefore = mountsAt(rec.MountsAt)
 			return nil
 		})
 	}
@@ -158,23 +157,27 @@ func (h *host) fail() {
 		_ = syscall.Kill(h.stage, syscall.SIGKILL)
 		reap(h.stage)
 	}
-	if !h.rec.PidNamespace {
-		_ = killCgroups(h.rec)
-	}
+	_ = killCgroups(h.rec) // of a process that was forked and never reported, too
 	h.closeSlots()
+	if h.pidFile {
+		_ = unix.Unlink(h.opts.PidFile)
+	}
 	clean := removeHostMounts(h.rec) == nil
 	for i := len(h.undo) - 1; i >= 0; i-- {
 		if h.undo[i]() != nil {
 			clean = false
 		}
 	}
-	if clean {
-		_ = h.rec.Remove()
-	}
-	if h.hooked {
+	switch {
+	case clean && h.hooked && len(h.rec.Poststop) > 0:
 		// runtime.md, Lifecycle: a failed hook stops the container and goes on
-		// with step 12; failures of poststop hooks do not change the error.
-		_ = hooks.RunEach("poststop", h.rec.Poststop, stateJSON(h.rec, Stopped, 0), h.rec.Bundle)
+		// with step 12; failures of poststop hooks do not change the error, and
+		// delete can run them again.
+		if h.rec.Bury() == nil {
+			_ = poststop(h.rec)
+		}
+	case clean:
+		_ = h.rec.Remove()
 	}
 	h.rec.Unlock()
 }
@@ -183,6 +186,10 @@ func (h *host) fail() {
 func writePidFile(path string, pid int) error {
 	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path))
 	fd, err := unix.Open(tmp, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644)
+	if err == unix.EEXIST { // of a creator that was killed
+		_ = unix.Unlink(tmp)
+		fd, err = unix.Open(tmp, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644)
+	}
 	if err != nil {
 		return &fs.PathError{Op: "--pid-file: create", Path: tmp, Err: err}
 	}

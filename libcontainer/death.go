@@ -25,6 +25,9 @@ func (h *host) died() error {
 		}
 		break
 	}
+	if h.stage == h.pid {
+		h.stage = 0
+	}
 	h.pid = 0
 	return h.deathError(ws)
 }

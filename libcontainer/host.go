@@ -32,6 +32,11 @@ type host struct {
 	// with the thread that started it, until its outlive op.
 	locked bool
 
+	// pidFile says that the pid file has been written; made are the cgroups that
+	// exist by now, with the directories that were made for each.
+	pidFile bool
+	made    []state.Cgroup
+
 	stage int // the process that was spawned
 	pid   int // the container's process: stage, or its sibling after a fork op
 	// saved says that a record with the pid is on disk; hooked, that a hook was
@@ -148,9 +153,14 @@ func (h *host) makeCgroup(op *plan.Op) (int, error) {
 		return -1, fmt.Errorf("cgroup %s is not in the record", path)
 	}
 	fd, created, err := cgroup.MakeJoin(c.Mount, c.Path, open, op.Has(plan.FlagReady))
-	c.Created = created
-	h.undo = append(h.undo, func() error { return removeCgroup(c, time.Now().Add(removeWait)) })
-	return fd, err
+	if err != nil {
+		return -1, err // whatever lies there is not ours
+	}
+	made := *c
+	made.Created = created
+	h.made = append(h.made, made)
+	h.undo = append(h.undo, func() error { return removeCgroup(&made, time.Now().Add(removeWait)) })
+	return fd, nil
 }
 
 // save records the process. From here on delete --force finds everything.
@@ -160,6 +170,9 @@ func (h *host) save() error {
 		return nil // it is dead already, and says why at the next sync
 	}
 	h.rec.Pid, h.rec.PidStart = h.pid, start
+	if h.made != nil {
+		h.rec.Cgroups = h.made // with all that was made on the way
+	}
 	if !h.netMade { // the process may have changed it since the last record
 		h.rec.NetNS = inode("/proc/" + strconv.Itoa(h.pid) + "/ns/net")
 	}
@@ -213,12 +226,17 @@ func (h *host) awaitFork(i int) error {
 	}
 	h.pid = int(r.Value)
 	reap(h.stage) // it ends once it has reported
+	h.stage = h.pid
 	return nil
 }
 
 func (h *host) release(i int) error {
 	b := [4]byte{byte(i), byte(i >> 8), byte(i >> 16), byte(i >> 24)}
 	if err := unix.Send(h.sync, b[:], unix.MSG_NOSIGNAL); err != nil {
+		// It is gone; what it had to say is still there to be read.
+		if _, err := h.receive(); err != nil && err != errGone {
+			return err
+		}
 		return h.died()
 	}
 	return nil
@@ -245,9 +263,15 @@ var errGone = errors.New("init closed its socket")
 // error of its op.
 func (h *host) receive() (*initproto.Report, error) {
 	var buf [initproto.Size + 1]byte
+	reset := false
 	for {
 		n, _, err := syscall.Recvfrom(h.sync, buf[:], 0)
 		if err == syscall.EINTR {
+			continue
+		}
+		if err == syscall.ECONNRESET && !reset {
+			// It ended before it read our word; its own last word comes next.
+			reset = true
 			continue
 		}
 		if err != nil {

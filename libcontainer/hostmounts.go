@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -57,6 +58,21 @@ func mountsAt(path string) int {
 	return n
 }
 
+// realPath is path as mountinfo shows it, without links and doubled slashes.
+func realPath(path string) string {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return path // create will say what is wrong with it
+	}
+	defer unix.Close(fd)
+	var buf [unix.PathMax]byte
+	n, err := unix.Readlink("/proc/self/fd/"+strconv.Itoa(fd), buf[:])
+	if err != nil {
+		return path
+	}
+	return string(buf[:n])
+}
+
 // removeHostMounts takes away what the container has mounted, and nothing that
 // was at its root before. A namespace that is gone has taken its mounts along.
 func removeHostMounts(rec *state.Record) error {
@@ -64,9 +80,9 @@ func removeHostMounts(rec *state.Record) error {
 		return nil
 	}
 	err := inMountNS(rec.MountNS, func() error {
-		for n := mountsAt(rec.Rootfs); n > rec.MountsBefore; n-- {
-			if err := unix.Unmount(rec.Rootfs, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
-				return fmt.Errorf("unmount %s: %w", rec.Rootfs, err)
+		for n := mountsAt(rec.MountsAt); n > rec.MountsBefore; n-- {
+			if err := unix.Unmount(rec.MountsAt, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+				return fmt.Errorf("unmount %s: %w", rec.MountsAt, err)
 			}
 		}
 		return nil

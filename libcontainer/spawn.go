@@ -18,6 +18,12 @@ import (
 // preserved, the socket, the plan, and what the host ops have opened.
 func (h *host) spawn(op *plan.Op) error {
 	flags, cg := op.SpawnArgs()
+	// From here on what is in the cgroups is the container's, to be killed with it.
+	// Only a digit of the record changes.
+	h.rec.CgroupsMade = true
+	if err := h.rec.Begin(); err != nil {
+		return err
+	}
 	if err := h.collectNetwork(); err != nil {
 		return err
 	}

@@ -122,11 +122,10 @@ func (r *Runtime) List() ([]View, []error, error) {
 
 // Processes lists the pids of the container on the host, ascending.
 func (c *Container) Processes() ([]int, error) {
-	rec, err := c.locked()
+	rec, err := c.runtime.load(c.rec.ID, false)
 	if err != nil {
 		return nil, err
 	}
-	defer rec.Unlock()
 	if err := require(opProcesses, derive(observe(rec)), rec.ID); err != nil {
 		return nil, err
 	}

@@ -19,6 +19,10 @@ func (c *compiler) hooks() *specs.Hooks {
 	return &specs.Hooks{}
 }
 
+// maxHookTimeout, in seconds, is far from where a conversion to milli- or
+// nanoseconds overflows.
+const maxHookTimeout = 10 * 365 * 24 * 60 * 60
+
 // checkHook refuses a hook that could not run.
 func (c *compiler) checkHook(f string, h *specs.Hook) bool {
 	before := c.errs.Len()
@@ -38,8 +42,12 @@ func (c *compiler) checkHook(f string, h *specs.Hook) bool {
 		}
 		c.noNUL(p, e)
 	}
-	if h.Timeout != nil && *h.Timeout <= 0 {
-		c.errs.Add(f+".timeout", strconv.Itoa(*h.Timeout), "must be more than 0 seconds")
+	if t := h.Timeout; t != nil && (*t <= 0 || int64(*t) > maxHookTimeout) {
+		why := "must be more than 0 seconds"
+		if *t > 0 {
+			why = "must be at most " + strconv.Itoa(maxHookTimeout) + " seconds, 10 years"
+		}
+		c.errs.Add(f+".timeout", strconv.Itoa(*t), why)
 	}
 	return c.errs.Len() == before
 }

@@ -94,9 +94,9 @@ func (c *compiler) emitLock() {
 	c.readSeccomp()
 	c.emitLsm()
 	// Without no_new_privs only a privileged process may install a filter, and the
-	// filter comes last of all, so that no profile can break what tare does. So
-	// CAP_SYS_ADMIN stays until then; nothing but the init runs with it.
-	if c.filter != nil && !p.NoNewPrivileges {
+	// filter comes as late as it can, so that profiles break little of what tare
+	// does. So CAP_SYS_ADMIN stays until then; nothing but the init runs with it.
+	if c.filterNeedsPrivilege() {
 		bit, _ := plan.CapBit("CAP_SYS_ADMIN")
 		if !c.userns() && c.Facts.Caps>>bit&1 == 0 {
 			c.errs.AddHost("linux.seccomp", "", "needs CAP_SYS_ADMIN, or process.noNewPrivileges (seccomp(2))")
@@ -142,10 +142,41 @@ func orNone(s string) string {
 // is saved and the pid file written.
 const SyncRecorded = "recorded"
 
-// emitStart is what happens after the gate.
+// filterNeedsPrivilege says that the filter is installed with CAP_SYS_ADMIN and
+// not with no_new_privs.
+func (c *compiler) filterNeedsPrivilege() bool {
+	return c.filter != nil && !c.Spec.Process.NoNewPrivileges
+}
+
+// emitInherited makes final what the program inherits: descriptors, signals, the
+// filter, and the capabilities without the one that the filter needed.
+func (c *compiler) emitInherited() {
+	c.add(plan.FdClose(3 + c.PreserveFDs))
+	if f := c.filter; f != nil {
+		c.add(plan.Seccomp("linux.seccomp", f.Filter, uint64(f.Flags)))
+	}
+	if c.filterNeedsPrivilege() {
+		c.add(plan.CapsTrim("process.capabilities", c.caps.permitted, c.caps.effective, c.caps.inheritable))
+	}
+}
+
+// emitStart is the gate and what happens after it.
 func (c *compiler) emitStart() {
-	p := c.Spec.Process
+	if !c.Gate {
+		// The host says so as soon as it has recorded the process; nobody waits.
+		c.add(plan.SyncAwait(SyncRecorded))
+	}
 	c.add(plan.Outlive())
+	// The process may wait at the gate for days. Unfiltered and with CAP_SYS_ADMIN
+	// it would be a prize for whoever may ptrace it: one with CAP_SYS_PTRACE over
+	// it in a pid namespace that the container joins. So both end before it waits,
+	// and what is left to do, the last sync, the gate and the hooks, is for the
+	// filter to allow. With no_new_privs there is no privilege to guard, and the
+	// filter need allow the execve alone.
+	early := c.filterNeedsPrivilege()
+	if early {
+		c.emitInherited()
+	}
 	if c.Gate {
 		c.add(plan.SyncArrive("created"))
 		// The host answers when the state is saved and the pid file written; if it
@@ -154,14 +185,10 @@ func (c *compiler) emitStart() {
 		c.add(plan.Gate())
 	}
 	c.emitStartHooks()
-	c.add(plan.FdClose(3 + c.PreserveFDs))
-	if f := c.filter; f != nil {
-		c.add(plan.Seccomp("linux.seccomp", f.Filter, uint64(f.Flags)))
-		if !p.NoNewPrivileges {
-			c.add(plan.CapsTrim("process.capabilities", c.caps.permitted, c.caps.effective, c.caps.inheritable))
-		}
+	if !early {
+		c.emitInherited()
 	}
-	c.add(plan.Exec("process.args", p.Args))
+	c.add(plan.Exec("process.args", c.Spec.Process.Args))
 }
 
 func hasHome(env []string) bool {

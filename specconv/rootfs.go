@@ -87,8 +87,13 @@ func (c *compiler) emitHandles() {
 	if len(l.MaskedPaths) > 0 {
 		c.add(plan.NullOpen("linux.maskedPaths"))
 	}
-	if len(l.Sysctl) > 0 || p != nil && (p.ApparmorProfile != "" || p.SelinuxLabel != "") {
+	switch {
+	case len(l.Sysctl) > 0:
 		c.add(plan.ProcOpen("linux.sysctl"))
+	case p != nil && p.ApparmorProfile != "":
+		c.add(plan.ProcOpen("process.apparmorProfile"))
+	case p != nil && p.SelinuxLabel != "":
+		c.add(plan.ProcOpen("process.selinuxLabel"))
 	}
 }
 

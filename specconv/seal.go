@@ -19,16 +19,8 @@ func (c *compiler) emitSeal(mounts []mount) {
 			c.add(plan.MountReadonly(mounts[i].field+".options", mounts[i].at))
 		}
 	}
-	var attr uint64
 	if c.Spec.Root.Readonly {
-		attr = plan.Attr(plan.AttrReadonly, 0)
-	}
-	prop := c.propagation
-	if attr != 0 || prop != 0 && c.ns.isNew(plan.NewNS) {
-		if !c.ns.isNew(plan.NewNS) {
-			prop = 0
-		}
-		c.add(plan.RootAttr("root.readonly", attr, prop))
+		c.add(plan.RootAttr("root.readonly", plan.Attr(plan.AttrReadonly, 0), 0))
 	}
 	for i, p := range l.ReadonlyPaths {
 		if f := field.Index("linux.readonlyPaths", i); c.checkCovered(f, p) {
@@ -42,6 +34,10 @@ func (c *compiler) emitSeal(mounts []mount) {
 		if f := field.Index("linux.maskedPaths", i); c.checkCovered(f, p) {
 			c.add(plan.PathMask(f, path.Clean(p)))
 		}
+	}
+	// Last: of an unbindable root, readonlyPaths could clone nothing.
+	if prop := c.propagation; prop != 0 && c.ns.isNew(plan.NewNS) {
+		c.add(plan.RootAttr("linux.rootfsPropagation", 0, prop))
 	}
 	c.emitAffinity()
 	c.emitScheduler()

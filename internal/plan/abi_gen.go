@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x60b196ee49334e21
+const abiHash uint64 = 0x1f0f0d548eb2a230

@@ -44,7 +44,7 @@ func Session() Op { return Op{Code: OpSession} }
 
 // Keyring joins a new session keyring of the given name.
 func Keyring(name string) Op {
-	return Op{Code: OpKeyring, Flags: FlagIgnore, Str: [3]string{name}}
+	return Op{Code: OpKeyring, Str: [3]string{name}}
 }
 
 // LoopbackUp brings lo up.

@@ -82,7 +82,11 @@ func (p *Plan) Add(op Op) {
 	if r, ok := row(op.Code); ok {
 		op.at = r.phase
 		if n := len(p.Ops); n > 0 {
-			if prev := p.Ops[n-1].at; prev > op.at && prev <= r.lastPhase() {
+			prev := p.Ops[n-1].at
+			if prev == PhaseGate { // in which the gate stands alone
+				prev = PhaseExec
+			}
+			if prev > op.at && prev <= r.lastPhase() {
 				op.at = prev
 			}
 		}

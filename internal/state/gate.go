@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -42,10 +43,12 @@ func (r *Record) GateClosed() bool {
 // ErrNobodyWaits is returned by OpenGate when no process waits.
 var ErrNobodyWaits = errors.New("no process waits at the start gate")
 
-// OpenGate lets the process go on, and returns when it has become the
-// container's program or has died. A report that it left in the fifo is
-// returned; nil means that there is none.
-func (r *Record) OpenGate() (*initproto.Report, error) {
+// Opened is a gate through which the byte has gone.
+type Opened struct{ fd int }
+
+// OpenGate lets the process go on. The fifo is gone then, so that nobody opens
+// the gate twice, and the lock on the record may be given up.
+func (r *Record) OpenGate() (*Opened, error) {
 	path := r.store.path(r.ID, ".gate")
 	w, err := open(path, unix.O_WRONLY|unix.O_NONBLOCK)
 	if err == syscall.ENOENT || err == syscall.ENXIO {
@@ -54,24 +57,32 @@ func (r *Record) OpenGate() (*initproto.Report, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	defer syscall.Close(w)
 	if _, err := syscall.Write(w, []byte{0}); err != nil {
+		syscall.Close(w)
 		return nil, &fs.PathError{Op: "write", Path: path, Err: err}
 	}
+	_ = syscall.Unlink(path)
+	return &Opened{w}, nil
+}
+
+// Wait returns when the process has become the container's program or has died.
+// A report that it left in the fifo is returned; nil means that there is none.
+func (o *Opened) Wait() (*initproto.Report, error) {
+	defer syscall.Close(o.fd)
 	// The last reader goes away with the execve, or with the process.
 	for {
-		p := []unix.PollFd{{Fd: int32(w)}}
+		p := []unix.PollFd{{Fd: int32(o.fd)}}
 		if _, err := unix.Poll(p, -1); err != nil && err != syscall.EINTR {
-			return nil, fmt.Errorf("poll %s: %w", path, err)
+			return nil, fmt.Errorf("poll the start gate: %w", err)
 		}
 		if p[0].Revents&unix.POLLERR != 0 {
 			break
 		}
 	}
 	// What is still in the fifo, which our writing end keeps alive, is its report.
-	fd, err := open(path, unix.O_RDONLY|unix.O_NONBLOCK)
+	fd, err := syscall.Open("/proc/self/fd/"+strconv.Itoa(o.fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		return nil, fmt.Errorf("read the start gate: %w", err)
 	}
 	defer syscall.Close(fd)
 	var buf [initproto.Size + 1]byte
@@ -79,15 +90,9 @@ func (r *Record) OpenGate() (*initproto.Report, error) {
 	if err != nil || n <= 0 {
 		return nil, nil // empty: it has become the program, or was killed
 	}
-	if n == initproto.Size+1 && buf[0] == 0 { // the byte was never read
-		return nil, nil
-	}
 	rep, err := initproto.Parse(buf[:n])
 	if err != nil {
-		return nil, nil
+		return nil, nil // the byte itself: killed before it was read
 	}
 	return &rep, nil
 }
-
-// RemoveGate removes the fifo once the program runs.
-func (r *Record) RemoveGate() { _ = syscall.Unlink(r.store.path(r.ID, ".gate")) }

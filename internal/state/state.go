@@ -44,8 +44,10 @@ type State struct {
 	ClassID    uint32
 	Priorities []specs.LinuxInterfacePriority
 
-	// Cgroups are the container's directories.
-	Cgroups []Cgroup
+	// Cgroups are the container's directories. Until CgroupsMade they are only
+	// meant to be: what lies there may be somebody else's.
+	Cgroups     []Cgroup
+	CgroupsMade bool
 	// PidNamespace says that the process is the first of its own pid namespace,
 	// so that all processes of the container end with it.
 	PidNamespace bool
@@ -54,6 +56,7 @@ type State struct {
 	// MountsBefore counts those at Rootfs that were there before.
 	HostMounts   bool
 	MountNS      string
+	MountsAt     string // Rootfs as mountinfo shows it, without links
 	MountsBefore int
 
 	Poststart []specs.Hook
@@ -89,6 +92,7 @@ func (s *State) Encode() []byte {
 	if s.HostMounts {
 		w.Key("hostMounts").Bool(true)
 		w.Key("mountNS").String(s.MountNS)
+		w.Key("mountsAt").String(s.MountsAt)
 		w.Key("mountsBefore").Int(int64(s.MountsBefore))
 	}
 	if len(s.Annotations) > 0 {
@@ -98,6 +102,12 @@ func (s *State) Encode() []byte {
 		}
 		w.End()
 	}
+	// As a digit, so that the first record can be written again in its place.
+	made := int64(0)
+	if s.CgroupsMade {
+		made = 1
+	}
+	w.Key("cgroupsMade").Int(made)
 	w.Key("cgroups").Array()
 	for i := range s.Cgroups {
 		c := &s.Cgroups[i]
@@ -218,6 +228,8 @@ func (s *State) member(d *ojson.Decoder) {
 		s.readNetwork(d)
 	case "hostMounts":
 		s.HostMounts = d.ReadBool()
+	case "mountsAt":
+		s.MountsAt = d.ReadString()
 	case "mountNS":
 		s.MountNS = d.ReadString()
 	case "mountsBefore":
@@ -230,6 +242,8 @@ func (s *State) member(d *ojson.Decoder) {
 				s.Annotations[k] = d.ReadString()
 			}
 		}
+	case "cgroupsMade":
+		s.CgroupsMade = d.ReadInt() != 0
 	case "cgroups":
 		if d.Array() {
 			for d.Next() {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +22,7 @@ var (
 	ErrNotExist = errors.New("container does not exist")
 	ErrEmptyID  = errors.New("container id cannot be empty")
 	ErrID       = errors.New("invalid container ID format")
+	ErrBusy     = errors.New("another command holds the container, and has for 10 s")
 )
 
 // CheckID accepts letters, digits and _ + . - ; nothing that could be a path.
@@ -89,23 +91,72 @@ func (s *Store) Create(id string) (*Record, error) {
 	if err := CheckID(id); err != nil {
 		return nil, err
 	}
-	fd, err := open(s.path(id, ".json"), unix.O_CREAT|unix.O_EXCL|unix.O_RDWR)
-	if err == syscall.EEXIST {
-		return nil, fmt.Errorf("%w: %q", ErrExist, id)
+	r := &Record{store: s, fd: -1}
+	r.ID = id
+	path := s.path(id, ".json")
+	for r.fd < 0 {
+		fd, err := open(path, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR)
+		if err == syscall.EEXIST {
+			return nil, fmt.Errorf("%w: %q", ErrExist, id)
+		}
+		if err != nil {
+			return nil, &fs.PathError{Op: "create", Path: path, Err: err}
+		}
+		r.fd = fd
+		if err := flock(fd, unix.LOCK_EX); err != nil {
+			r.Unlock()
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		if !same(fd, path) { // a delete --force came before the lock
+			r.Unlock()
+		}
+	}
+	if err := s.dropDead(id); err != nil {
+		_ = r.Remove()
+		r.Unlock()
+		return nil, err
+	}
+	return r, nil
+}
+
+// dropDead forgets a deleted container of the same name whose hooks failed: what
+// they should have undone now belongs to the new one. While they still run, it
+// waits.
+func (s *Store) dropDead(id string) error {
+	path := s.path(id, ".dead")
+	fd, err := open(path, unix.O_RDWR)
+	if err == syscall.ENOENT {
+		return nil
 	}
 	if err != nil {
-		return nil, &fs.PathError{Op: "create", Path: s.path(id, ".json"), Err: err}
+		return &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	r := &Record{store: s, fd: fd}
-	r.ID = id
-	if err := flock(fd, unix.LOCK_EX); err != nil {
-		r.Unlock()
-		return nil, fmt.Errorf("lock %s: %w", s.path(id, ".json"), err)
+	defer syscall.Close(fd)
+	if err := flockWithin(fd, lockWait); err != nil {
+		return fmt.Errorf("the poststop hooks of a container %q that was deleted still run: %w", id, err)
 	}
-	// A container of this name was deleted before, and its hooks failed; what
-	// they should have undone now belongs to the new one.
-	_ = syscall.Unlink(s.path(id, ".dead"))
-	return r, nil
+	if err := syscall.Unlink(path); err != nil && err != syscall.ENOENT {
+		return &fs.PathError{Op: "unlink", Path: path, Err: err}
+	}
+	return nil
+}
+
+// lockWait bounds how long a command waits for another on the same container.
+const lockWait = 10 * time.Second
+
+// flockWithin takes the lock, or says ErrBusy when it is held for too long.
+func flockWithin(fd int, wait time.Duration) error {
+	end := time.Now().Add(wait)
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		err := flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+		if err != unix.EWOULDBLOCK {
+			return err
+		}
+		if time.Now().After(end) {
+			return ErrBusy
+		}
+		time.Sleep(pause)
+	}
 }
 
 // Load reads a record. With lock it also waits until nobody else changes it.
@@ -130,9 +181,9 @@ func (s *Store) load(id, ext string, lock bool) (*Record, error) {
 		}
 		r := &Record{store: s, fd: fd}
 		if lock {
-			if err := flock(fd, unix.LOCK_EX); err != nil {
+			if err := flockWithin(fd, lockWait); err != nil {
 				r.Unlock()
-				return nil, fmt.Errorf("lock %s: %w", path, err)
+				return nil, fmt.Errorf("container %q: %w", id, err)
 			}
 			// The one we waited for may have replaced or removed the file.
 			if !same(fd, path) {

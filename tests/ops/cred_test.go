@@ -138,6 +138,12 @@ func cwdMakeEffect(t *testing.T) {
 	equal(t, "mode", stat(t, root+"/home/new/dir").Mode, unix.S_IFDIR|0o755)
 }
 
+// Where root may not look, the cwd op has the last word, as the user.
+func TestCwdMakeDenied(t *testing.T) {
+	b := newBox(t).inject(unix.SYS_MKDIRAT, unix.EACCES).in(tree(t)).add(plan.RootPivot("f"), plan.CwdMake("f", "/new"), plan.Cwd("f", "/new"))
+	b.fails("chdir", unix.ENOENT, "")
+}
+
 func cwdMakeFailure(t *testing.T) {
 	newBox(t).in(tree(t, "file = x")).add(plan.RootPivot("f"), plan.CwdMake("f", "/file")).fails("mkdir", unix.ENOTDIR, "")
 }

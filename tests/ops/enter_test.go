@@ -335,10 +335,10 @@ func keyringEffect(t *testing.T) {
 }
 
 func keyringFailure(t *testing.T) {
-	op := plan.Keyring(".reserved")
-	newBox(t).add(op).look() // the failure is one that the plan says to ignore
-	op.Flags = 0
-	newBox(t).add(op).fails("keyctl", unix.EPERM, "")
+	newBox(t).add(plan.Keyring(".reserved")).fails("keyctl", unix.EPERM, "")
+	newBox(t).inject(unix.SYS_KEYCTL, unix.EDQUOT).add(plan.Keyring("_ses.tare-ops")).fails("keyctl", unix.EDQUOT, "")
+	// A kernel without keyrings.
+	newBox(t).inject(unix.SYS_KEYCTL, unix.ENOSYS).add(plan.Keyring("_ses.tare-ops")).look()
 }
 
 func loopbackUpEffect(t *testing.T) {

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -179,6 +180,44 @@ func gateFailure(t *testing.T) {
 	b.expect(&r, "read", unix.EIO, "")
 }
 
+// throughGate runs a plan whose gate stands before env, exec-find and a last sync.
+func (b *box) throughGate(before ...plan.Op) {
+	b.t.Helper()
+	b.add(plan.GateOpen("f"), plan.FdSeal(3), plan.Env("f", []string{probeEnv + "=1"}), plan.ExecFind("f", self(b.t), "")).add(before...)
+	b.add(plan.SyncArrive("created"), plan.SyncAwait("recorded"), plan.Gate(), plan.Exec("f", []string{"probe"})).start()
+	n := len(b.plan.Ops)
+	b.arrive(n - 4)
+	fifo, err := os.OpenFile(b.gate, os.O_RDWR, 0)
+	b.must("open gate", err)
+	defer fifo.Close()
+	b.release(n - 3)
+	if r, err := b.report(); err != errClosed { // the gate closes it
+		b.t.Fatalf("got %s, %v", b.text(&r), err)
+	}
+	_, err = fifo.Write([]byte{'0'})
+	b.must("write", err)
+	equal(b.t, "exit status", b.wait(), 0)
+	if !strings.Contains(b.output(), `"Args":["probe"]`) {
+		b.t.Errorf("the program printed %q", b.output())
+	}
+}
+
+// The program's own limit must not fail what comes after create has succeeded.
+func TestGateWithoutRoomForDescriptors(t *testing.T) {
+	newBox(t).throughGate(plan.Rlimit("f", "RLIMIT_NOFILE", unix.RLIMIT_NOFILE, 3, 3), plan.FdClose(3))
+}
+
+// A filter that allows none of what the gate can do without.
+func TestGateBehindAFilter(t *testing.T) {
+	prog := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}}
+	for _, call := range []uint32{unix.SYS_CLOSE_RANGE, unix.SYS_MADVISE, unix.SYS_SENDTO, unix.SYS_DUP3} {
+		prog = append(prog, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: call},
+			unix.SockFilter{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)})
+	}
+	filter := bpf(append(prog, unix.SockFilter{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ALLOW})...)
+	newBox(t).throughGate(plan.FdClose(3), plan.Seccomp("f", filter, 0), plan.CapsTrim("f", 0, 0, 0))
+}
+
 // startGated starts and holds the fifo open, so that what is written stays.
 func (b *box) startGated() *os.File {
 	b.t.Helper()
@@ -218,6 +257,16 @@ func fdCloseEffect(t *testing.T) {
 	if len(p.Fds) == 0 || p.Fds["3"] == "" {
 		t.Errorf("descriptors %v, want 3 to stay", p.Fds)
 	}
+}
+
+// What the caller ignores, the program does not.
+func TestFdCloseRestoresSignals(t *testing.T) {
+	signal.Ignore(unix.SIGTSTP)
+	// Reset would leave it ignored; a handler ends with the next execve.
+	defer signal.Notify(make(chan os.Signal, 1), unix.SIGTSTP)
+	const tstp = "0000000000080000"
+	equal(t, "SigIgn of a child", newBox(t).add(plan.FdSeal(3)).program().SigIgn, tstp)
+	equal(t, "SigIgn after fd-close", newBox(t).add(plan.FdSeal(3), plan.FdClose(3)).program().SigIgn, "0000000000000000")
 }
 
 func fdCloseFailure(t *testing.T) {

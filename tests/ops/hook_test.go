@@ -54,6 +54,30 @@ func hookRunFailure(t *testing.T) {
 	newBox(t).inject(unix.SYS_CLONE3, unix.EAGAIN).add(sh("true", 0)).fails("clone", unix.EAGAIN, "")
 }
 
+// The init works with umask 0; what a hook makes must not be everybody's.
+func TestHookUmask(t *testing.T) {
+	dir := t.TempDir()
+	newBox(t).add(sh("echo >"+dir+"/before", 0), plan.Identity("f", 0, 0, 0o057, nil, 0), sh("echo >"+dir+"/after", 0)).look()
+	equal(t, "mode before identity", stat(t, dir+"/before").Mode, unix.S_IFREG|0o644)
+	equal(t, "mode after identity", stat(t, dir+"/after").Mode, unix.S_IFREG|0o620)
+}
+
+// Preserved descriptors are the program's.
+func TestHookDescriptors(t *testing.T) {
+	out := t.TempDir() + "/fds"
+	newBox(t).leaky().add(plan.FdSeal(6), sh("ls /proc/self/fd >"+out, 0, "PATH=/bin:/usr/bin")).look()
+	got, err := os.ReadFile(out)
+	if err != nil || strings.TrimSpace(string(got)) != "0\n1\n2\n3" { // 3 is the directory that ls reads
+		t.Errorf("descriptors %q, %v", got, err)
+	}
+}
+
+// The usual profiles answer clone3 with ENOSYS.
+func TestHookWithoutClone3(t *testing.T) {
+	newBox(t).inject(unix.SYS_CLONE3, unix.ENOSYS).add(sh("exit 0", 0)).look()
+	newBox(t).inject(unix.SYS_CLONE3, unix.ENOSYS).add(sh("exit 6", 0)).fails("hook", unix.ECANCELED, "exit status 6")
+}
+
 // The timeout kills the hook and what it has started.
 func TestHookTimeout(t *testing.T) {
 	out := t.TempDir() + "/pid"

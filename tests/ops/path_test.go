@@ -257,13 +257,25 @@ func deviceMakeEffect(t *testing.T) {
 		"/dev/big":      {Mode: unix.S_IFCHR | 0o640, Rdev: unix.Mkdev(4095, 1048575), Uid: 5, Gid: 6},
 		"/dev/sub/loop": {Mode: unix.S_IFBLK | 0o660, Rdev: unix.Mkdev(7, 300), Gid: 9},
 		"/dev/fifo":     {Mode: unix.S_IFIFO | 0o600, Uid: 7, Gid: 8},
-		"/dev/there":    {Mode: unix.S_IFCHR | 0o600, Rdev: unix.Mkdev(1, 7), Uid: 11, Gid: 12},
+		"/dev/there":    {Mode: unix.S_IFCHR | 0o666, Rdev: unix.Mkdev(1, 7), Uid: 11, Gid: 12},
 	} {
 		st := stat(t, root+name)
 		if st.Mode != want.Mode || st.Rdev != want.Rdev || st.Uid != want.Uid || st.Gid != want.Gid {
 			t.Errorf("%s: mode %o dev %#x owner %d:%d, want %o %#x %d:%d", name, st.Mode, st.Rdev, st.Uid, st.Gid, want.Mode, want.Rdev, want.Uid, want.Gid)
 		}
 	}
+}
+
+// Before Linux 6.6 no mode can be set through an O_PATH descriptor.
+func TestDeviceModeWithoutFchmodat2(t *testing.T) {
+	root := tree(t, "dev/")
+	if err := unix.Mknod(root+"/dev/there", unix.S_IFCHR|0o600, int(unix.Mkdev(1, 7))); err != nil {
+		t.Fatal(err)
+	}
+	newBox(t).inject(unix.SYS_FCHMODAT2, unix.ENOSYS).in(root).add(plan.DeviceMake("f", "/dev/there", unix.S_IFCHR|0o640, plan.Dev(1, 7), 11, 12)).look()
+	st := stat(t, root+"/dev/there")
+	equal(t, "mode", st.Mode, unix.S_IFCHR|0o640)
+	equal(t, "owner", [2]uint32{st.Uid, st.Gid}, [2]uint32{11, 12})
 }
 
 func deviceMakeFailure(t *testing.T) {

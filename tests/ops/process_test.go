@@ -269,3 +269,16 @@ func memoryPolicyEffect(t *testing.T) {
 func memoryPolicyFailure(t *testing.T) {
 	newBox(t).add(plan.MemoryPolicy("f", "MPOL_NONE", 99, nil)).fails("set_mempolicy", unix.EINVAL, "")
 }
+
+// A sibling that the host was never told of must not go on.
+func TestForkWithoutReport(t *testing.T) {
+	out := t.TempDir() + "/went-on"
+	b := newBox(t).inject(unix.SYS_SENDTO, unix.EPIPE).add(plan.Fork("f", 0), sh("echo >"+out, 0)).start()
+	if r, err := b.report(); err != errClosed { // by both processes
+		t.Fatalf("got %s, %v, want a closed socket", b.text(&r), err)
+	}
+	equal(t, "exit status", b.wait(), 1)
+	if _, err := os.Stat(out); err == nil {
+		t.Error("the sibling went on")
+	}
+}

@@ -98,7 +98,7 @@ func pathReadonlyEffect(t *testing.T) {
 
 func pathReadonlyFailure(t *testing.T) {
 	root := tree(t, "loop -> loop")
-	newBox(t).in(root).add(plan.RootPivot("f"), plan.PathReadonly("f", "/loop")).fails("openat2", unix.ELOOP, "")
+	newBox(t).in(root).add(plan.RootPivot("f"), plan.PathReadonly("f", "/loop")).fails("openat2", unix.ELOOP, "cannot be covered")
 	newBox(t).inject(unix.SYS_OPEN_TREE, unix.EPERM).add(plan.MountPropagation("f", plan.PropPrivate|plan.PropRec)).rootOf(tree(t, "d/")).
 		add(plan.PathReadonly("f", "/d")).fails("open_tree", unix.EPERM, "")
 }
@@ -143,5 +143,7 @@ func pathMaskFailure(t *testing.T) {
 	root := tree(t, "dir/", "file = x", "loop -> loop")
 	newBox(t).in(root).add(plan.RootPivot("f"), plan.PathMask("f", "/dir")).fails("move_mount", unix.EBADF, "")
 	newBox(t).in(root).add(plan.RootPivot("f"), plan.PathMask("f", "/file")).fails("move_mount", unix.EBADF, "")
-	newBox(t).in(root).add(plan.RootPivot("f"), plan.PathMask("f", "/loop")).fails("openat2", unix.ELOOP, "")
+	newBox(t).in(root).add(plan.RootPivot("f"), plan.PathMask("f", "/loop")).fails("openat2", unix.ELOOP, "cannot be covered")
+	newBox(t).in(tree(t, "proc/")).add(plan.MountFs(plan.Mount{Type: "proc", Source: "proc", At: "/proc"}), plan.RootPivot("f"),
+		plan.PathMask("f", "/proc/self/exe")).fails("openat2", unix.ELOOP, "is a magic link")
 }
