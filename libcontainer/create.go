@@ -100,6 +100,7 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 // recorded runs before the init is told that its process is on record: the pid
 // file is the last thing that create writes, and run's program finds it.
 func (h *host) recorded() error {
+	h.beforeStart()
 	if h.opts.PidFile == "" {
 		return nil
 	}

@@ -35,6 +35,7 @@ type host struct {
 	// pidFile says that the pid file has been written; made are the cgroups that
 	// exist by now, with the directories that were made for each.
 	pidFile bool
+	told    bool // BeforeStart has been called
 	made    []state.Cgroup
 
 	stage int // the process that was spawned
@@ -189,13 +190,19 @@ func (h *host) hook(op *plan.Op) error {
 	if timeout > 0 {
 		hook.Timeout = &timeout
 	}
-	if !h.hooked && h.opts.BeforeHooks != nil {
-		h.opts.BeforeHooks()
-	}
+	h.beforeStart()
 	h.hooked = true
 	// "created", because the environment is there: the hooks are steps 3 to 5 of
 	// the lifecycle, and creating it is step 2 (runtime.md).
 	return hooks.Run(kind, index, &hook, stateJSON(h.rec, Created, h.pid), h.rec.Bundle)
+}
+
+// beforeStart tells the caller that foreign code is about to run.
+func (h *host) beforeStart() {
+	if !h.told && h.opts.BeforeStart != nil {
+		h.opts.BeforeStart()
+	}
+	h.told = true
 }
 
 // await waits until the init has come to op i.

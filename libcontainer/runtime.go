@@ -42,9 +42,9 @@ type CreateOptions struct {
 	// Stdin, Stdout and Stderr are given to the process; nil means the caller's.
 	Stdin, Stdout, Stderr *os.File
 
-	// BeforeHooks is called once, before the first hook of the runtime's
-	// namespaces, which may take as long as it likes. nil is fine.
-	BeforeHooks func()
+	// BeforeStart is called once, before anything of the container's own runs: the
+	// first hook, which may take as long as it likes, or the program. nil is fine.
+	BeforeStart func()
 
 	PidFile       string // absolute; written last, when everything is set up
 	NoPivot       bool

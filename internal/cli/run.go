@@ -39,23 +39,12 @@ func (c *call) foreground(r *libcontainer.Runtime, o libcontainer.CreateOptions)
 			return err
 		}
 	}
-	// Without hooks a container is made faster than signals can be caught, and one
-	// that ends tare meanwhile ends the container too. With them it is made in
-	// the time that hooks take, so their beginning is where the catching begins.
 	made := make(chan *libcontainer.Container, 1)
-	caught := false
-	catch := func() {
-		if !caught {
-			caught = true
-			go forwardSignals(made)
-		}
-	}
-	o.BeforeHooks = catch
+	o.BeforeStart = func() { catch(made) }
 	ctr, err := r.Run(o)
 	if err != nil {
 		return err
 	}
-	catch()
 	made <- ctr
 	c.warn(ctr.Warnings)
 	code, err := ctr.WaitReaping()
@@ -95,11 +84,18 @@ var forwardable = [...]os.Signal{
 	syscall.SIGWINCH,
 }
 
-// forwardSignals sends the signals that tare receives to the program, once that
-// runs. It is for a goroutine of its own.
-func forwardSignals(made <-chan *libcontainer.Container) {
+// catch begins to catch signals, and returns when those that come first are
+// caught: a program that says it is ready may be sent one at once. While a
+// container is made, one that ends tare ends the container too.
+func catch(made <-chan *libcontainer.Container) {
 	ch := make(chan os.Signal, 64)
 	signal.Notify(ch, first[:]...)
+	go forwardSignals(ch, made)
+}
+
+// forwardSignals sends the signals that tare receives to the program, once that
+// runs. It is for a goroutine of its own.
+func forwardSignals(ch chan os.Signal, made <-chan *libcontainer.Container) {
 	ctr, held := hold(ch, made)
 	for _, s := range held {
 		forward(ctr, s)
