@@ -89,7 +89,9 @@ check: ## vet and test what needs neither root nor a C compiler
 		./internal/ociconfig/... ./internal/deps/... ./tests/rings/...
 
 .PHONY: test
-test: all ## run every ring that this host can run, and print one summary
+test: ## install what is missing, and run every ring that this host can run, with one summary (as root)
+	@scripts/setup.sh test
+	@$(MAKE) --no-print-directory -s all
 	$(GO) run ./tests/rings $(if $(ONLY),--only $(ONLY))
 
 .PHONY: integration
