@@ -40,7 +40,7 @@ func (c *compiler) readMounts() []mount {
 		// The spec wants absolute paths; runc has always taken relative ones as
 		// if they began at the root, and configs in the field have them.
 		if !strings.HasPrefix(m.Destination, "/") {
-			c.warn(f+".destination", "is not absolute: taken from the root")
+			c.warn(f+".destination", m.Destination, "is not absolute: taken from the root")
 		}
 		n.at = path.Clean("/" + m.Destination)
 		n.bind = n.opt.bind || n.opt.rbind || m.Type == "bind" || m.Type == "rbind"
@@ -174,7 +174,7 @@ func (c *compiler) emitBind(n *mount) {
 	for _, d := range n.opt.data {
 		// mount(2) ignores data on a bind mount, and configs in the field have
 		// some; silently dropping an option is not for us.
-		c.warn(n.field+".options", strconv.Quote(d)+" has no effect on a bind mount")
+		c.warn(n.field+".options", d, "has no effect on a bind mount")
 	}
 	var flags uint32
 	if n.opt.rbind {
@@ -231,7 +231,7 @@ func (c *compiler) emitFs(n *mount) {
 		} else {
 			// A label confines nothing where nothing is labelled; process.selinuxLabel,
 			// which would confine, is an error.
-			c.warn("linux.mountLabel", "SELinux is not running: mounts are not labelled")
+			c.warnHost("linux.mountLabel", label, "SELinux is not running: mounts are not labelled")
 		}
 	}
 	set := n.opt.attr.set
