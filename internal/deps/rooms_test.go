@@ -46,7 +46,7 @@ var rooms = map[string]room{
 	"libcontainer": {
 		why: "the library that a program imports; it compiles and runs plans, and knows nothing of flags and terminals' users",
 		own: []string{"hooks", "internal/cgroup", "internal/facts", "internal/field", "internal/initbin", "internal/initproto", "internal/ociconfig",
-			"internal/ojson", "internal/plan", "internal/probe", "internal/state", "internal/sys", "internal/version", "specconv"},
+			"internal/ocischema", "internal/ojson", "internal/plan", "internal/probe", "internal/state", "internal/sys", "internal/version", "specconv"},
 		other: []string{specs, xsys},
 	},
 	"hooks": {
@@ -60,6 +60,7 @@ var rooms = map[string]room{
 	"internal/ojson": {why: "pure: reads and writes bytes", own: []string{"internal/field"}, std: pure},
 	"internal/ociconfig": {why: "pure: bytes to specs.Spec; the caller reads the file", own: []string{"internal/field", "internal/ojson"},
 		other: []string{specs}, std: pure},
+	"internal/ocischema": {why: "pure: a decoded document against the schema", own: []string{"internal/field"}, std: pureAnd("regexp")},
 	"internal/seccomp":   {why: "pure: a profile to a filter; the init installs it", own: []string{"internal/field"}, other: []string{specs}, std: pure},
 	"internal/initproto": {why: "the bytes of one message; syscall is for Errno", std: pureAnd("syscall", "fmt")},
 	"internal/version":   {why: "reads what the linker has set", other: []string{specs}, std: []string{"runtime", "runtime/debug"}},
