@@ -98,11 +98,26 @@ func (c *compiler) checkMount(n *mount) {
 }
 
 // source is the host path of a bind mount; relative ones begin at the bundle.
-func (c *compiler) source(n *mount) string {
-	if strings.HasPrefix(n.spec.Source, "/") {
-		return path.Clean(n.spec.Source)
+func (c *compiler) source(n *mount) string { return FromBundle(c.Bundle, n.spec.Source) }
+
+// FromBundle is the host path that the config of a bundle means by p: relative
+// paths begin at the bundle.
+func FromBundle(bundle, p string) string {
+	if strings.HasPrefix(p, "/") {
+		return path.Clean(p)
 	}
-	return path.Join(c.Bundle, n.spec.Source)
+	return path.Join(bundle, p)
+}
+
+// BindSource is the host path that a bind mount takes its tree from; ok is false
+// for a mount that takes none from the host.
+func BindSource(bundle string, m *specs.Mount) (source string, ok bool) {
+	opt := parseOptions(m.Options)
+	bind := opt.bind || opt.rbind || m.Type == "bind" || m.Type == "rbind"
+	if !bind || opt.remount || m.Source == "" {
+		return "", false
+	}
+	return FromBundle(bundle, m.Source), true
 }
 
 // userns says that the process that mounts has no privilege on the host.
