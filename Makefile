@@ -100,6 +100,10 @@ integration: all ## run only the integration tests (as root)
 conformance: all ## run only the validation programs of the OCI runtime-tools (as root)
 	$(GO) -C tests/conformance run . --runtime $(abspath $(TARE))
 
+.PHONY: differential
+differential: all ## hold tare against runc and crun with generated configs (as root)
+	$(GO) run ./tests/differential --runtime tare=$(abspath $(TARE))
+
 .PHONY: bench
 bench: all ## compare tare with crun and runc (as root, about 10 minutes)
 	$(GO) run ./tests/bench --runtime tare=$(abspath $(TARE)) --peer crun=crun --peer runc=runc

@@ -78,10 +78,11 @@ var rooms = map[string]room{
 	"tests/integration": {
 		why: "the black box: what it knew of the insides it could not prove from outside", other: []string{specs, xsys},
 	},
-	"tests/ops":   {why: "gives plans to the init", own: []string{"internal/plan", "internal/initbin", "internal/initproto"}, other: []string{xsys}},
-	"tests/init":  {why: "holds the C reader against the Go one", own: []string{"internal/plan", "internal/initproto"}, other: []string{xsys}},
-	"tests/bench": {why: "treats all runtimes alike", other: []string{xsys}},
-	"tests/rings": {why: "runs programs and reads what they print"},
+	"tests/ops":          {why: "gives plans to the init", own: []string{"internal/plan", "internal/initbin", "internal/initproto"}, other: []string{xsys}},
+	"tests/init":         {why: "holds the C reader against the Go one", own: []string{"internal/plan", "internal/initproto"}, other: []string{xsys}},
+	"tests/bench":        {why: "treats all runtimes alike", other: []string{xsys}},
+	"tests/differential": {why: "the black box again, and treats all runtimes alike", other: []string{xsys}},
+	"tests/rings":        {why: "runs programs and reads what they print"},
 }
 
 // Names that say nothing about what is inside.
