@@ -47,6 +47,11 @@ type report struct {
 var limitNames = [...]string{"CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING",
 	"MSGQUEUE", "NICE", "RTPRIO", "RTTIME"}
 
+// ofLibc are signals 32 and 33. glibc keeps them to itself, so that the others
+// cannot reset what their caller has made of them, and GNU make ignores one; tare
+// does reset them.
+const ofLibc = 3 << 31
+
 // aspects are what is compared, each with its value as text. Names are those of
 // the config where it has one for the thing.
 func (o *outcome) aspects() map[string]string {
@@ -70,7 +75,8 @@ func (o *outcome) aspects() map[string]string {
 		a["capabilities."+set] = value
 	}
 	for kind, value := range r.Signals {
-		a["signals."+kind] = value
+		mask, _ := strconv.ParseUint(value, 16, 64)
+		a["signals."+kind] = fmt.Sprintf("%#x", mask&^ofLibc)
 	}
 	for i, name := range limitNames {
 		if 2*i+1 < len(r.Rlimits) {
