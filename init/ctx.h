@@ -105,11 +105,12 @@ static inline int fail(struct ctx *c, enum plan_step step, long err)
 }
 void detail(struct ctx *c, const char *text);
 void detail_num(struct ctx *c, u64 n);
+void die_with_parent(struct ctx *c);
 int send_report(struct ctx *c, enum report_kind kind, int err, u64 value);
 
 /* path.c: names inside the root, by descriptor only */
 int open_in_root(struct ctx *c, const char *path, u64 flags);
-int make_dir_in_root(struct ctx *c, const char *path, u32 mode);
+int make_dir_in_root(struct ctx *c, const char *path, u32 mode, int missing);
 int open_target(struct ctx *c, const struct op *op, const char *path);
 int open_parent(struct ctx *c, const char *path, const char **ret_base);
 
@@ -182,6 +183,7 @@ HANDLER(cwd);
 HANDLER(home_find);
 HANDLER(exec_find);
 HANDLER(env);
+HANDLER(outlive);
 HANDLER(gate);
 HANDLER(fd_close);
 HANDLER(exec);

@@ -94,6 +94,7 @@ static int dispatch(struct ctx *c, const struct op *op)
 		CASE(HOME_FIND, home_find)
 		CASE(EXEC_FIND, exec_find)
 		CASE(ENV, env)
+		CASE(OUTLIVE, outlive)
 		CASE(GATE, gate)
 		CASE(FD_CLOSE, fd_close)
 		CASE(EXEC, exec)
@@ -177,6 +178,7 @@ void init_main(int argc, char **argv)
 	 * privilege. Nobody in a namespace joined later may ptrace it. */
 	(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
 	(void)sys5(__NR_prctl, PR_SET_NAME, "tare:init", 0, 0, 0);
+	die_with_parent(c);
 	(void)sys1(__NR_umask, 0);
 	(void)load(c, (int)base + 1);
 	number_slots(c, (int)base + 2);

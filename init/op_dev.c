@@ -5,7 +5,7 @@
 
 HANDLER(dir_make)
 {
-	owned_fd fd = make_dir_in_root(c, op_str(c, op, DIR_MAKE_AT), (u32)op->num[DIR_MAKE_MODE]);
+	owned_fd fd = make_dir_in_root(c, op_str(c, op, DIR_MAKE_AT), (u32)op->num[DIR_MAKE_MODE], 0);
 	return fd < 0 ? fail(c, STEP_MKDIR, fd) : 0;
 }
 

@@ -7,7 +7,7 @@
 
 HANDLER(cwd_make)
 {
-	owned_fd fd = make_dir_in_root(c, op_str(c, op, CWD_MAKE_PATH), 0755);
+	owned_fd fd = make_dir_in_root(c, op_str(c, op, CWD_MAKE_PATH), 0755, 0);
 	return fd < 0 ? fail(c, STEP_MKDIR, fd) : 0;
 }
 

@@ -135,6 +135,12 @@ static int has_option(const struct ctx *c, const struct op *op, const char *pref
 HANDLER(mount_fs)
 {
 	const char *at = op_str(c, op, MOUNT_FS_AT);
+	struct stat covered = {0};
+	if (op->flags & FLAG_KEEP_MODE) {
+		owned_fd old = open_in_root(c, at, O_PATH | O_DIRECTORY);
+		if (old >= 0)
+			(void)sys_fstat(old, &covered); /* a target still to be made has no mode to keep */
+	}
 	int keep_mode = has_option(c, op, "mode=") || has_option(c, op, "uid=") || has_option(c, op, "gid=");
 	owned_fd target = open_target(c, op, at);
 	if (target < 0)
@@ -160,6 +166,11 @@ HANDLER(mount_fs)
 	if (mnt < 0)
 		return mnt;
 	int r = from < 0 ? 0 : copy_up(c, from, mnt, keep_mode);
+	if (r == 0 && from < 0 && covered.st_mode) {
+		long m = sys3(__NR_fchmodat, mnt, ".", covered.st_mode & 07777);
+		if (m < 0)
+			return fail(c, STEP_CHMOD, m);
+	}
 	if (r == 0)
 		r = attach(c, mnt, target);
 	if (r < 0)

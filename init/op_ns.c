@@ -52,6 +52,10 @@ HANDLER(oom_score)
 
 HANDLER(ns_join)
 {
+	/* The groups go while they still can: a user namespace may deny setgroups(2),
+	 * and those of the host must not come along. */
+	if (op->num[NS_JOIN_TYPE] == CLONE_NEWUSER)
+		(void)sys2(__NR_setgroups, 0, NULL);
 	long r = sys2(__NR_setns, op_slot(c, op, NS_JOIN_NS), op->num[NS_JOIN_TYPE]);
 	return r < 0 ? fail(c, STEP_SETNS, r) : 0;
 }
@@ -97,6 +101,7 @@ HANDLER(fork)
 		(void)sys_close(pair[1]);
 		(void)sys_read(pair[0], &b, 1);
 		(void)sys_close(pair[0]);
+		die_with_parent(c); /* which the clone did not inherit */
 		return 0;
 	}
 	r = send_report(c, REPORT_FORKED, 0, (u64)pid);

@@ -52,13 +52,11 @@ static int follow_dangling(int dir, char *buf, const char *prefix, const char *n
  * descriptor. -ELOOP says that name is a link that leads nowhere. */
 static int enter_or_make(int dir, const char *name, u32 mode)
 {
-	int fd = sys_openat2(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0, RESOLVE_BENEATH);
-	if (fd != -ENOENT)
-		return fd == -ENOTDIR ? -ELOOP : fd;
+	/* Made first and looked at then: what is missing mostly is the rule here. */
 	long r = sys3(__NR_mkdirat, dir, name, mode);
 	if (r < 0 && r != -EEXIST)
 		return (int)r;
-	fd = sys_openat2(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0, RESOLVE_BENEATH);
+	int fd = sys_openat2(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0, RESOLVE_BENEATH);
 	return fd == -ENOTDIR ? -ELOOP : fd;
 }
 
@@ -69,11 +67,12 @@ static int is_link(int dir, const char *name)
 	return fd >= 0 && sys_fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == S_IFLNK;
 }
 
-/* Opens the directory path inside the root, making what is missing. */
-static int walk_make(struct ctx *c, char *buf, u32 mode)
+/* Opens the directory path inside the root, making what is missing; the caller
+ * may know already that the last component is. */
+static int walk_make(struct ctx *c, char *buf, u32 mode, int missing)
 {
 	for (int links = 0; links <= MAX_LINKS; links++) {
-		int fd = open_in_root(c, buf, O_PATH | O_DIRECTORY);
+		int fd = missing && links == 0 ? -ENOENT : open_in_root(c, buf, O_PATH | O_DIRECTORY);
 		if (fd != -ENOENT)
 			return fd;
 		/* The longest prefix that exists, resolved with its links inside the root. */
@@ -136,11 +135,11 @@ static int walk_make(struct ctx *c, char *buf, u32 mode)
 	return -ELOOP;
 }
 
-int make_dir_in_root(struct ctx *c, const char *path, u32 mode)
+int make_dir_in_root(struct ctx *c, const char *path, u32 mode, int missing)
 {
 	if (put_str(c->path, 0, sizeof c->path, path) >= sizeof c->path)
 		return -ENAMETOOLONG;
-	return walk_make(c, c->path, mode);
+	return walk_make(c, c->path, mode, missing);
 }
 
 /* Opens the parent of path, making it if need be. *ret_base is good until the
@@ -159,7 +158,7 @@ int open_parent(struct ctx *c, const char *path, const char **ret_base)
 	if (!c->path[0])
 		(void)put_str(c->path, 0, sizeof c->path, "/");
 	*ret_base = base;
-	return walk_make(c, c->path, 0755);
+	return walk_make(c, c->path, 0755, 0);
 }
 
 static int make_file(struct ctx *c, const char *path)
@@ -204,7 +203,7 @@ static int open_real_dir(struct ctx *c, const struct op *op, const char *path)
 		owned_fd fd = sys_openat2(c->slots[SLOT_ROOT], path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0,
 					  RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
 		if (fd == -ENOENT && !made && op->flags & FLAG_MAKE_DIR) {
-			owned_fd dir = make_dir_in_root(c, path, 0755);
+			owned_fd dir = make_dir_in_root(c, path, 0755, 1);
 			if (dir < 0)
 				return fail(c, STEP_MKDIR, dir);
 			continue;
@@ -231,7 +230,7 @@ int open_target(struct ctx *c, const struct op *op, const char *path)
 		return open_real_dir(c, op, path);
 	int fd = open_in_root(c, path, O_PATH);
 	if (fd == -ENOENT && op->flags & FLAG_MAKE_DIR) {
-		fd = make_dir_in_root(c, path, 0755);
+		fd = make_dir_in_root(c, path, 0755, 1);
 		if (fd < 0)
 			return fail(c, STEP_MKDIR, fd);
 	} else if (fd == -ENOENT && op->flags & FLAG_MAKE_FILE) {

@@ -2,7 +2,7 @@
 #pragma once
 
 #define PLAN_MAGIC 0x314e414c50455241ull
-#define PLAN_ABI 0xd359349a4dcda2b0ull
+#define PLAN_ABI 0x60b196ee49334e21ull
 #define PLAN_HEADER_SIZE 64
 #define PLAN_OP_SIZE 64
 #define PLAN_MAX_SIZE 16777216
@@ -88,11 +88,12 @@ enum op_code {
 	OP_HOME_FIND = 64,
 	OP_EXEC_FIND = 65,
 	OP_ENV = 66,
-	OP_GATE = 67,
-	OP_FD_CLOSE = 68,
-	OP_EXEC = 69,
+	OP_OUTLIVE = 67,
+	OP_GATE = 68,
+	OP_FD_CLOSE = 69,
+	OP_EXEC = 70,
 };
-#define OP_COUNT 70
+#define OP_COUNT 71
 
 enum plan_step {
 	STEP_NONE = 0,
@@ -313,6 +314,7 @@ enum {
 	FLAG_SUPERBLOCK = 0x200,
 	FLAG_PARENT_PRIVATE = 0x1000,
 	FLAG_PRIVATE = 0x2000,
+	FLAG_KEEP_MODE = 0x8000,
 };
 
 enum plan_kind { KIND_NONE, KIND_STR, KIND_STR_OPT, KIND_LIST, KIND_BYTES, KIND_NUM, KIND_SLOT_IN, KIND_SLOT_OPT, KIND_SLOT_OUT };
@@ -355,7 +357,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_NULL_OPEN] = {1, 2, 3, 3, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_MOUNT_PROPAGATION] = {1, 3, 3, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_ROOT_BIND] = {1, 3, 3, 1, 0x3002, {KIND_SLOT_OPT, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
-	[OP_MOUNT_FS] = {1, 3, 3, 0, 0x7d, {KIND_NUM, KIND_NUM, KIND_NUM, 0}, {KIND_STR, KIND_STR_OPT, KIND_STR}, {KIND_LIST, 0}},
+	[OP_MOUNT_FS] = {1, 3, 3, 0, 0x807d, {KIND_NUM, KIND_NUM, KIND_NUM, 0}, {KIND_STR, KIND_STR_OPT, KIND_STR}, {KIND_LIST, 0}},
 	[OP_MOUNT_BIND] = {1, 3, 3, 0, 0x1f, {KIND_NUM, KIND_NUM, KIND_NUM, KIND_SLOT_OPT}, {KIND_STR_OPT, KIND_STR, 0}, {0, 0}},
 	[OP_MOUNT_REMOUNT] = {1, 3, 3, 0, 0x200, {KIND_NUM, KIND_NUM, KIND_NUM, 0}, {KIND_STR, 0, 0}, {KIND_LIST, 0}},
 	[OP_MOUNT_READONLY] = {1, 6, 7, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
@@ -391,6 +393,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_HOME_FIND] = {1, 8, 8, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_EXEC_FIND] = {1, 8, 8, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, KIND_STR_OPT, 0}, {0, 0}},
 	[OP_ENV] = {1, 8, 8, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {KIND_LIST, 0}},
+	[OP_OUTLIVE] = {1, 8, 10, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_GATE] = {1, 9, 9, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_FD_CLOSE] = {1, 10, 10, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_EXEC] = {1, 10, 10, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {KIND_LIST, 0}},

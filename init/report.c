@@ -34,6 +34,27 @@ int send_report(struct ctx *c, enum report_kind kind, int err, u64 value)
 	return n == (long)sizeof *r ? 0 : n < 0 ? (int)n : -EIO;
 }
 
+#define PR_SET_PDEATHSIG 1
+#define MSG_PEEK 2
+#define MSG_DONTWAIT 0x40
+
+/* A runtime that is killed leaves no process behind that nobody has recorded. */
+void die_with_parent(struct ctx *c)
+{
+	char b;
+	(void)sys5(__NR_prctl, PR_SET_PDEATHSIG, 9 /* SIGKILL */, 0, 0, 0);
+	/* It may have died before that call; then its end of the socket is closed. */
+	if (sys6(__NR_recvfrom, c->sync, SYS_ARG(&b), 1, MSG_PEEK | MSG_DONTWAIT, 0, 0) == 0)
+		sys_exit(1);
+}
+
+HANDLER(outlive)
+{
+	(void)op;
+	long r = sys5(__NR_prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);
+	return r < 0 ? fail(c, STEP_PRCTL, r) : 0;
+}
+
 HANDLER(sync_arrive)
 {
 	(void)op;

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -45,7 +46,15 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 		return nil, err
 	}
 	// Nothing on the host changes before the config is accepted whole.
-	spec, res, err := o.compile(gate)
+	spec, err := o.load()
+	if err != nil {
+		return nil, err
+	}
+	// But for a network namespace, which nobody can see and which takes as long as
+	// reading the config and making the cgroups together.
+	net := earlyNetwork(spec)
+	defer net.drop()
+	res, err := o.compile(spec, gate)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +73,7 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 		return nil, err
 	}
 	h := newHost(res.Plan, rec, &o)
+	h.net = net
 	err = h.run()
 	if err == nil && !gate {
 		err = h.finish()
@@ -78,6 +88,9 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	}
 	if h.sync >= 0 {
 		unix.Close(h.sync)
+	}
+	if h.locked {
+		runtime.UnlockOSThread()
 	}
 	if err != nil {
 		h.fail()
@@ -122,7 +135,11 @@ func fillRecord(rec *state.Record, o *CreateOptions, spec *specs.Spec, res *spec
 		}
 	}
 	if res.HostMounts {
-		rec.HostMounts, rec.MountsBefore = true, mountsAt(rec.Rootfs)
+		rec.HostMounts, rec.MountNS = true, res.MountNS
+		_ = inMountNS(rec.MountNS, func() error {
+			rec.MountsBefore = mountsAt(rec.Rootfs)
+			return nil
+		})
 	}
 	rec.Cgroups = make([]state.Cgroup, len(res.Cgroups))
 	for i, c := range res.Cgroups {

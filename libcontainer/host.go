@@ -27,7 +27,11 @@ type host struct {
 	slots []int // descriptors by slot, -1 when not open on this side
 	order []int // those that the init inherits, in its numbering
 
-	sync  int // our end of the socket to the init
+	sync int // our end of the socket to the init
+	// locked says that the goroutine is tied to its thread, because the init dies
+	// with the thread that started it, until its outlive op.
+	locked bool
+
 	stage int // the process that was spawned
 	pid   int // the container's process: stage, or its sibling after a fork op
 	// saved says that a record with the pid is on disk; hooked, that a hook was
@@ -35,7 +39,7 @@ type host struct {
 	saved, hooked bool
 	undo          []func() error
 	netMade       bool          // by this side: its inode is known
-	net           chan netns    // the network namespace that is being made
+	net           *network      // the network namespace that is being made
 	limits        cgroup.Writer // keeps a file open over the many lines of a device list
 }
 
@@ -104,8 +108,9 @@ func (h *host) do(i int, op *plan.Op) error {
 func (h *host) prepare(op *plan.Op) (int, error) {
 	switch op.Code {
 	case plan.OpNetMake:
-		h.net = make(chan netns, 1)
-		go makeNetwork(h.net)
+		if h.net == nil {
+			h.net = startNetwork()
+		}
 		return pendingFD, nil
 	case plan.OpNsOpen:
 		return openNamespace(op.NsOpenArgs())
@@ -170,6 +175,9 @@ func (h *host) hook(op *plan.Op) error {
 	hook := specs.Hook{Path: path, Args: args, Env: env}
 	if timeout > 0 {
 		hook.Timeout = &timeout
+	}
+	if !h.hooked && h.opts.BeforeHooks != nil {
+		h.opts.BeforeHooks()
 	}
 	h.hooked = true
 	// "created", because the environment is there: the hooks are steps 3 to 5 of

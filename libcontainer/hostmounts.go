@@ -1,7 +1,9 @@
 package libcontainer
 
 import (
+	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -11,14 +13,43 @@ import (
 )
 
 // A container without a mount namespace of its own (config-linux.md: a type that
-// is not listed is inherited) is mounted where the runtime is. All of it lies
-// below one mount, that of its root, and goes with it.
+// is not listed is inherited, one with a path is joined) is mounted where others
+// are. All of it lies below one mount, that of its root, and goes with it.
 
-// mountsAt counts the mounts of the runtime's namespace at exactly this path.
+// inMountNS runs f in the mount namespace at path, or here when that is empty.
+// The thread that enters the namespace ends with the goroutine.
+func inMountNS(path string, f func() error) error {
+	if path == "" {
+		return f()
+	}
+	ns, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("mount namespace %s: %w", path, err)
+	}
+	defer unix.Close(ns)
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		// The working directory is shared by threads, and setns(2) changes it.
+		err := unix.Unshare(unix.CLONE_FS)
+		if err == nil {
+			err = unix.Setns(ns, unix.CLONE_NEWNS)
+		}
+		if err != nil {
+			done <- fmt.Errorf("enter mount namespace %s: %w", path, err)
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}
+
+// mountsAt counts the mounts of the calling thread's namespace at exactly this
+// path.
 func mountsAt(path string) int {
 	n := 0
 	escaped := strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`).Replace(path)
-	for _, line := range strings.Split(sys.Text("/proc/self/mountinfo"), "\n") {
+	for _, line := range strings.Split(sys.Text("/proc/thread-self/mountinfo"), "\n") {
 		if f := strings.Fields(line); len(f) > 4 && f[4] == escaped {
 			n++
 		}
@@ -27,15 +58,21 @@ func mountsAt(path string) int {
 }
 
 // removeHostMounts takes away what the container has mounted, and nothing that
-// was at its root before.
+// was at its root before. A namespace that is gone has taken its mounts along.
 func removeHostMounts(rec *state.Record) error {
 	if !rec.HostMounts {
 		return nil
 	}
-	for n := mountsAt(rec.Rootfs); n > rec.MountsBefore; n-- {
-		if err := unix.Unmount(rec.Rootfs, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
-			return fmt.Errorf("unmount %s: %w", rec.Rootfs, err)
+	err := inMountNS(rec.MountNS, func() error {
+		for n := mountsAt(rec.Rootfs); n > rec.MountsBefore; n-- {
+			if err := unix.Unmount(rec.Rootfs, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+				return fmt.Errorf("unmount %s: %w", rec.Rootfs, err)
+			}
 		}
+		return nil
+	})
+	if rec.MountNS != "" && errors.Is(err, unix.ENOENT) {
+		return nil
 	}
-	return nil
+	return err
 }

@@ -3,7 +3,9 @@ package libcontainer
 import (
 	"fmt"
 	"runtime"
+	"slices"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,16 +19,62 @@ type netns struct {
 // pendingFD stands for a descriptor that collectNetwork fills in.
 const pendingFD = -2
 
-// makeNetwork makes a network namespace with lo up. Its thread enters the
-// namespace, and so is never given back: it ends with the goroutine.
-func makeNetwork(done chan<- netns) {
-	runtime.LockOSThread()
-	fd, err := newNetwork()
-	var st unix.Stat_t
-	if err == nil {
-		err = unix.Fstat(fd, &st)
+// network is a network namespace in the making.
+type network struct{ done chan netns }
+
+// startNetwork begins to make a network namespace with lo up. The thread that
+// does enters the namespace, and so is never given back: it ends with its
+// goroutine.
+func startNetwork() *network {
+	n := &network{make(chan netns, 1)}
+	go func() {
+		runtime.LockOSThread()
+		var st unix.Stat_t
+		fd, err := newNetwork()
+		if err == nil {
+			err = unix.Fstat(fd, &st)
+		}
+		n.done <- netns{fd, st.Ino, err}
+	}()
+	return n
+}
+
+// earlyNetwork begins before there is a plan, if the plan is going to have a
+// net-make op; the condition is that of package specconv.
+func earlyNetwork(spec *specs.Spec) *network {
+	if spec.Linux == nil || unix.Geteuid() != 0 {
+		return nil
 	}
-	done <- netns{fd, st.Ino, err}
+	fresh := false
+	for _, n := range spec.Linux.Namespaces {
+		switch n.Type {
+		case specs.UserNamespace:
+			return nil
+		case specs.NetworkNamespace:
+			fresh = n.Path == ""
+		}
+	}
+	if !fresh {
+		return nil
+	}
+	return startNetwork()
+}
+
+// wait takes the namespace out; there is one to take.
+func (n *network) wait() netns {
+	got := <-n.done
+	n.done = nil
+	return got
+}
+
+// drop gives up a namespace that was not taken.
+func (n *network) drop() {
+	if n == nil || n.done == nil {
+		return
+	}
+	if got := n.wait(); got.err == nil {
+		unix.Close(got.fd)
+	}
 }
 
 func newNetwork() (int, error) {
@@ -69,12 +117,15 @@ func loopbackUp() error {
 	return unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, ifr)
 }
 
+// pending says that the plan has a slot for the namespace.
+func (h *host) pending() bool { return slices.Contains(h.slots, pendingFD) }
+
 // collectNetwork waits for the namespace and puts it where the init expects it.
 func (h *host) collectNetwork() error {
-	if h.net == nil {
+	if h.net == nil || !h.pending() {
 		return nil
 	}
-	n := <-h.net
+	n := h.net.wait()
 	h.net = nil
 	if n.err != nil {
 		return n.err

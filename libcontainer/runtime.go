@@ -42,6 +42,10 @@ type CreateOptions struct {
 	// Stdin, Stdout and Stderr are given to the process; nil means the caller's.
 	Stdin, Stdout, Stderr *os.File
 
+	// BeforeHooks is called once, before the first hook of the runtime's
+	// namespaces, which may take as long as it likes. nil is fine.
+	BeforeHooks func()
+
 	PidFile       string // absolute; written last, when everything is set up
 	NoPivot       bool
 	NoNewKeyring  bool
@@ -74,25 +78,28 @@ func (r *Runtime) Plan(o CreateOptions, gate bool) (*specconv.Result, error) {
 	if err := state.CheckID(o.ID); err != nil {
 		return nil, err
 	}
-	_, res, err := o.compile(gate)
-	return res, err
+	spec, err := o.load()
+	if err != nil {
+		return nil, err
+	}
+	return o.compile(spec, gate)
 }
 
-func (o *CreateOptions) compile(gate bool) (*specs.Spec, *specconv.Result, error) {
-	spec := o.Spec
-	if spec == nil {
-		path := o.Config
-		if path == "" {
-			if err := checkBundle(o.Bundle); err != nil {
-				return nil, nil, err
-			}
-			path = o.Bundle + "/config.json"
-		}
-		var err error
-		if spec, err = LoadSpec(path); err != nil {
-			return nil, nil, err
-		}
+// load reads the config.
+func (o *CreateOptions) load() (*specs.Spec, error) {
+	if o.Spec != nil {
+		return o.Spec, nil
 	}
+	if o.Config != "" {
+		return LoadSpec(o.Config)
+	}
+	if err := checkBundle(o.Bundle); err != nil {
+		return nil, err
+	}
+	return LoadSpec(o.Bundle + "/config.json")
+}
+
+func (o *CreateOptions) compile(spec *specs.Spec, gate bool) (*specconv.Result, error) {
 	var want probe.Want
 	if p := spec.Process; p != nil {
 		want.LSM = p.ApparmorProfile != "" || p.SelinuxLabel != ""
@@ -100,10 +107,9 @@ func (o *CreateOptions) compile(gate bool) (*specs.Spec, *specconv.Result, error
 	if l := spec.Linux; l != nil {
 		want.LSM = want.LSM || l.MountLabel != ""
 	}
-	res, err := specconv.Compile(specconv.Input{ID: o.ID, Bundle: o.Bundle, Spec: spec, Facts: probe.Host(want), Gate: gate,
+	return specconv.Compile(specconv.Input{ID: o.ID, Bundle: o.Bundle, Spec: spec, Facts: probe.Host(want), Gate: gate,
 		NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, PreserveFDs: o.PreserveFDs,
 		SystemdCgroup: o.SystemdCgroup, NoCgroup: o.NoCgroup})
-	return spec, res, err
 }
 
 func checkBundle(path string) error {

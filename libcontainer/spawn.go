@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"strconv"
 	"syscall"
 
@@ -59,6 +60,8 @@ func (h *host) spawn(op *plan.Op) error {
 	if cg != plan.NoSlot {
 		sys.UseCgroupFD, sys.CgroupFD = true, h.slots[cg]
 	}
+	runtime.LockOSThread()
+	h.locked = true
 	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), []string{"tare-init", strconv.Itoa(base)},
 		&syscall.ProcAttr{Env: []string{}, Files: files, Sys: sys})
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/tare-oci/tare/internal/facts"
 	"github.com/tare-oci/tare/internal/plan"
 )
@@ -111,6 +113,11 @@ func (c *compiler) emitCgroupJoin() {
 func (c *compiler) emitCgroupMount(n *mount) {
 	ownNS := c.ns.own(plan.NewCgroup)
 	attr := n.opt.attr
+	// One change of attributes for the whole tree once it stands, unless the
+	// kernel cannot, or something of the config's own is mounted in it.
+	whole := c.Facts.Kernel(5, 12) && !slices.ContainsFunc(c.Spec.Mounts, func(m specs.Mount) bool {
+		return strings.HasPrefix(path.Clean("/"+m.Destination), n.at+"/")
+	})
 	if c.Facts.Cgroup.Unified || n.spec.Type == "cgroup2" {
 		c.emitCgroup2(n, ownNS)
 		return
@@ -120,17 +127,23 @@ func (c *compiler) emitCgroupMount(n *mount) {
 	for i := range c.Facts.Cgroup.Hierarchies {
 		h := &c.Facts.Cgroup.Hierarchies[i]
 		at := n.at + "/" + path.Base(h.Mount)
-		m := plan.Mount{Field: n.field, At: at, Flags: plan.FlagMakeDir, Attr: attr.packed(), Propagation: n.opt.prop}
+		m := plan.Mount{Field: n.field, At: at, Flags: plan.FlagMakeDir, Propagation: n.opt.prop}
+		if !whole {
+			m.Attr = uint64(attr.set)
+		}
 		switch {
 		case ownNS && !h.V2:
-			m.Type, m.Source, m.Attr = "cgroup", "cgroup", uint64(attr.set)
+			m.Type, m.Source = "cgroup", "cgroup"
 			m.Options = cgroupOptions(h)
 			c.add(plan.MountFs(m))
 		case ownNS:
-			m.Type, m.Source, m.Attr = "cgroup2", "cgroup2", uint64(attr.set)
+			m.Type, m.Source = "cgroup2", "cgroup2"
 			c.add(plan.MountFs(m))
 		case i < len(c.cgroups):
 			m.Source = h.Mount + c.cgroups[i].Path
+			if !whole {
+				m.Attr = attr.packed()
+			}
 			c.add(plan.MountBind(m))
 		}
 		for _, name := range h.Controllers {
@@ -139,7 +152,12 @@ func (c *compiler) emitCgroupMount(n *mount) {
 			}
 		}
 	}
-	n.late = attr.set&plan.AttrReadonly != 0
+	switch {
+	case !whole:
+		n.late = attr.set&plan.AttrReadonly != 0
+	case attr != (attrs{}):
+		c.add(plan.MountRemount(plan.Mount{Field: n.field + ".options", At: n.at, Rattr: attr.packed()}))
+	}
 }
 
 // emitCgroup2 mounts the unified hierarchy. Without a cgroup namespace, a new

@@ -38,9 +38,11 @@ type Result struct {
 	Plan *plan.Plan
 	// Cgroups are the container's directories, one for each hierarchy.
 	Cgroups []CgroupDir
-	// HostMounts says that the container has no mount namespace: its mounts lie
-	// in the runtime's, below the root, and delete has to remove them.
+	// HostMounts says that the container has no mount namespace of its own: its
+	// mounts lie in MountNS, a joined one, or in the runtime's where that is
+	// empty, below the root, and delete has to remove them.
 	HostMounts bool
+	MountNS    string
 	// Warnings are for the log: what the spec says to warn about and go on.
 	Warnings []string
 }
@@ -78,7 +80,7 @@ func Compile(in Input) (*Result, error) {
 	if err := c.plan.Validate(); err != nil {
 		return nil, &field.Error{Why: err.Error(), Class: field.Bug}
 	}
-	res := &Result{Plan: &c.plan, Cgroups: c.cgroups, HostMounts: !c.ns.own(plan.NewNS)}
+	res := &Result{Plan: &c.plan, Cgroups: c.cgroups, HostMounts: !c.ns.isNew(plan.NewNS), MountNS: c.ns.pathOf(plan.NewNS)}
 	for _, w := range c.warnings {
 		res.Warnings = append(res.Warnings, w.Error())
 	}

@@ -2,6 +2,7 @@ package specconv
 
 import (
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -173,8 +174,13 @@ func (c *compiler) emitRemount(n *mount) {
 	var flags uint32
 	// remount alone changes the file system, as mount(8) does; with bind only
 	// this mount of it.
-	if !n.bind {
+	// The superblock of a pseudo file system may be shared with the host: it gets
+	// only the options that the config names for it, never ro or rw.
+	pseudo := c.pseudoAt(n)
+	if !n.bind && (!pseudo || len(n.opt.data) > 0) {
 		flags = plan.FlagFlagsSet
+	}
+	if !n.bind && !pseudo {
 		if n.opt.attr.set&plan.AttrReadonly != 0 {
 			n.opt.data = append(n.opt.data, "ro")
 		} else if n.opt.attr.clear&plan.AttrReadonly != 0 {
@@ -206,6 +212,18 @@ func (c *compiler) emitBind(n *mount) {
 		Rattr: n.opt.rattr.packed(), Propagation: n.opt.prop, Flags: flags}))
 }
 
+// pseudoAt says that a remount is of a pseudo file system, by its own type or by
+// that of the mount before it at the same place.
+func (c *compiler) pseudoAt(n *mount) bool {
+	fstype := n.spec.Type
+	for _, m := range c.Spec.Mounts {
+		if path.Clean("/"+m.Destination) == n.at && !slices.Contains(m.Options, "remount") {
+			fstype = m.Type
+		}
+	}
+	return fstype != "tmpfs" && pseudo(fstype)
+}
+
 // maxParam is the longest value that fsconfig(2) takes.
 const maxParam = 255
 
@@ -222,6 +240,10 @@ func (c *compiler) emitFs(n *mount) {
 	case "tmpfs":
 		if n.opt.copyUp {
 			m.Flags |= plan.FlagCopyUp
+		}
+		// Images rely on it: a tmpfs over /run or /tmp looks like what it covers.
+		if !slices.ContainsFunc(m.Options, func(o string) bool { return strings.HasPrefix(o, "mode=") }) {
+			m.Flags |= plan.FlagKeepMode
 		}
 	}
 	if m.Source == "" {

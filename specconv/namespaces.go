@@ -66,6 +66,16 @@ func (n *namespaces) isJoined(flag uint64) bool {
 	return false
 }
 
+// pathOf is the path of a joined namespace, "" for one that is not joined.
+func (n *namespaces) pathOf(flag uint64) string {
+	for i := range n.joins {
+		if n.joins[i].flag == flag {
+			return n.joins[i].path
+		}
+	}
+	return ""
+}
+
 // own says that the container does not share this namespace with the runtime.
 func (n *namespaces) own(flag uint64) bool { return n.isNew(flag) || n.isJoined(flag) }
 

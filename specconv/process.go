@@ -110,11 +110,13 @@ func (c *compiler) emitLock() {
 		c.add(plan.HomeFind("process.user.uid", p.User.UID))
 	}
 	cwd := path.Clean("/" + p.Cwd)
-	c.add(plan.CwdMake("process.cwd", cwd))
-	// As root, for a directory that only root may search ...
-	early := plan.Cwd("process.cwd", cwd)
-	early.Flags |= plan.FlagIgnore
-	c.add(early)
+	if cwd != "/" {
+		c.add(plan.CwdMake("process.cwd", cwd))
+		// As root, for a directory that only root may search ...
+		early := plan.Cwd("process.cwd", cwd)
+		early.Flags |= plan.FlagIgnore
+		c.add(early)
+	}
 	c.emitRlimits()
 	c.emitIdentity()
 	c.add(plan.CapsSet("process.capabilities", caps.permitted, caps.effective, caps.inheritable, caps.ambient))
@@ -144,6 +146,7 @@ const SyncRecorded = "recorded"
 // emitStart is what happens after the gate.
 func (c *compiler) emitStart() {
 	p := c.Spec.Process
+	c.add(plan.Outlive())
 	if c.Gate {
 		c.add(plan.SyncArrive("created"))
 		// The host answers when the state is saved and the pid file written; if it

@@ -5,6 +5,7 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/tare-oci/tare/libcontainer"
 )
@@ -38,12 +39,23 @@ func (c *call) foreground(r *libcontainer.Runtime, o libcontainer.CreateOptions)
 			return err
 		}
 	}
+	// Without hooks a container is made faster than signals can be caught, and one
+	// that ends tare meanwhile ends the container too. With them it is made in
+	// the time that hooks take, so their beginning is where the catching begins.
 	made := make(chan *libcontainer.Container, 1)
-	go forwardSignals(made)
+	caught := false
+	catch := func() {
+		if !caught {
+			caught = true
+			go forwardSignals(made)
+		}
+	}
+	o.BeforeHooks = catch
 	ctr, err := r.Run(o)
 	if err != nil {
 		return err
 	}
+	catch()
 	made <- ctr
 	c.warn(ctr.Warnings)
 	code, err := ctr.WaitReaping()
@@ -62,17 +74,21 @@ func (c *call) foreground(r *libcontainer.Runtime, o libcontainer.CreateOptions)
 	return exitCode(code)
 }
 
-// terminating are the signals that ask a program to end. They are caught from
-// the beginning, beside the making of the container.
-var terminating = [...]os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM}
+// first are the signals that a program is likely to be sent as soon as it runs,
+// and that would end tare.
+var first = [...]os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2}
+
+// settled is how long a program runs before the other signals are caught. To
+// catch one takes Go two switches of threads: all of them would cost a program
+// that ends at once a tenth of its whole run.
+const settled = 20 * time.Millisecond
 
 // forwardable are the others that a person or a program sends on purpose; so are
-// the real-time signals. Catching them takes half a millisecond, which is spent
-// while the program runs. Not among them: those that cannot be caught, those
+// the real-time signals. Not among them: those that cannot be caught, those
 // that a fault raises, SIGCHLD, and SIGPIPE and SIGURG, which are about this
 // process.
 var forwardable = [...]os.Signal{
-	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGCONT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGALRM,
+	syscall.SIGCONT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGALRM,
 	syscall.SIGVTALRM, syscall.SIGPROF, syscall.SIGIO, syscall.SIGPWR, syscall.SIGXCPU, syscall.SIGXFSZ,
 	// The last to be caught does no harm before: a test that must know sends it
 	// until it arrives.
@@ -83,10 +99,18 @@ var forwardable = [...]os.Signal{
 // runs. It is for a goroutine of its own.
 func forwardSignals(made <-chan *libcontainer.Container) {
 	ch := make(chan os.Signal, 64)
-	signal.Notify(ch, terminating[:]...)
+	signal.Notify(ch, first[:]...)
 	ctr, held := hold(ch, made)
 	for _, s := range held {
 		forward(ctr, s)
+	}
+	for late := time.After(settled); late != nil; {
+		select {
+		case s := <-ch:
+			forward(ctr, s)
+		case <-late:
+			late = nil
+		}
 	}
 	signals := make([]os.Signal, 0, rtMax-rtMin+1+len(forwardable))
 	for n := rtMin; n <= rtMax; n++ {

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0xd359349a4dcda2b0
+const abiHash uint64 = 0x60b196ee49334e21

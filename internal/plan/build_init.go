@@ -154,6 +154,9 @@ func ExecFind(field, program, path string) Op {
 	return Op{Code: OpExecFind, Field: field, Str: [3]string{program, path}}
 }
 
+// Outlive ends the bond by which the process dies when the runtime does.
+func Outlive() Op { return Op{Code: OpOutlive} }
+
 // Gate waits for start.
 func Gate() Op { return Op{Code: OpGate} }
 

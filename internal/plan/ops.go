@@ -79,6 +79,7 @@ const (
 	OpHomeFind
 	OpExecFind
 	OpEnv
+	OpOutlive
 	OpGate
 	OpFdClose
 	OpExec
@@ -149,12 +150,13 @@ const (
 	FlagParentPriv uint32 = 1 << 12
 	FlagPrivate    uint32 = 1 << 13
 	FlagReady      uint32 = 1 << 14
+	FlagKeepMode   uint32 = 1 << 15
 )
 
 // Written out, not composed: then the whole table is data of the binary, and
 // nothing of it is made when a command starts.
 var (
-	fsFlags = []bitName{{uint64(FlagCopyUp), "copy-up"}, {uint64(FlagLegacy), "legacy"}, {uint64(FlagIgnore), "ignore-failure"},
+	fsFlags = []bitName{{uint64(FlagCopyUp), "copy-up"}, {uint64(FlagKeepMode), "keep-mode"}, {uint64(FlagLegacy), "legacy"}, {uint64(FlagIgnore), "ignore-failure"},
 		{uint64(FlagMakeDir), "mkdir"}, {uint64(FlagMakeFile), "mkfile"}, {uint64(FlagRealDir), "real-dir"}}
 	bindFlags = []bitName{{uint64(FlagRecursive), "recursive"}, {uint64(FlagIgnore), "ignore-failure"},
 		{uint64(FlagMakeDir), "mkdir"}, {uint64(FlagMakeFile), "mkfile"}, {uint64(FlagRealDir), "real-dir"}}

@@ -180,6 +180,8 @@ var table = [opCount]opRow{
 	OpExecFind: {name: "exec-find", side: Init, phase: PhaseLock,
 		doc: "find the program, so that a missing one fails create", args: []arg{str("program", 0), strOpt("path", 1)}},
 
+	OpOutlive: {name: "outlive", side: Init, phase: PhaseLock, last: PhaseExec,
+		doc: "no longer die with the runtime, as the process has until here"},
 	OpGate: {name: "gate", side: Init, phase: PhaseGate, uses: []Slot{SlotGate},
 		doc: "wait for one byte through the start gate"},
 	OpFdClose: {name: "fd-close", side: Init, phase: PhaseExec,

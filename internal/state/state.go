@@ -49,9 +49,11 @@ type State struct {
 	// PidNamespace says that the process is the first of its own pid namespace,
 	// so that all processes of the container end with it.
 	PidNamespace bool
-	// HostMounts says that the container's mounts lie in the runtime's own mount
-	// namespace; MountsBefore counts those at Rootfs that were there before.
+	// HostMounts says that the container's mounts lie in a mount namespace that
+	// is not its own: MountNS, by path, or the runtime's where that is empty.
+	// MountsBefore counts those at Rootfs that were there before.
 	HostMounts   bool
+	MountNS      string
 	MountsBefore int
 
 	Poststart []specs.Hook
@@ -86,6 +88,7 @@ func (s *State) Encode() []byte {
 	s.WriteNetwork(&w)
 	if s.HostMounts {
 		w.Key("hostMounts").Bool(true)
+		w.Key("mountNS").String(s.MountNS)
 		w.Key("mountsBefore").Int(int64(s.MountsBefore))
 	}
 	if len(s.Annotations) > 0 {
@@ -215,6 +218,8 @@ func (s *State) member(d *ojson.Decoder) {
 		s.readNetwork(d)
 	case "hostMounts":
 		s.HostMounts = d.ReadBool()
+	case "mountNS":
+		s.MountNS = d.ReadString()
 	case "mountsBefore":
 		s.MountsBefore = d.ReadInt()
 	case "annotations":

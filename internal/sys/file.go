@@ -22,7 +22,12 @@ func Open(path string, flags int, mode uint32) (int, error) {
 // ReadAll reads a descriptor from its beginning to its end, up to limit bytes;
 // a longer file gives EFBIG.
 func ReadAll(fd, limit int) ([]byte, error) {
-	buf := make([]byte, 0, 4096)
+	// Most of what is read here is a line or two of procfs; a config has a few KiB.
+	first := 512
+	if limit > smallFile {
+		first = 8192
+	}
+	buf := make([]byte, 0, first)
 	for {
 		if len(buf) == cap(buf) {
 			buf = append(buf, make([]byte, len(buf))...)[:len(buf)]

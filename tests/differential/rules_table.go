@@ -216,9 +216,9 @@ var rules = []*rule{
 		aspect: ofVerdict, other: byPeer,
 	},
 	{
-		why:   "one option with a comma is two for the file system; runc makes the tmpfs read-only before it sets the mode of its root",
-		right: "either", where: "config.md#mounts: options are mount options, one each", peer: "runc", field: "mounts", value: re(`size=1m,ro`),
-		aspect: ofVerdict, other: byPeer,
+		why:   "one option with a comma is two for the file system: tare and runc give the new tmpfs its mode only when it is read-only already",
+		right: "either", where: "config.md#mounts: options are mount options, one each", peer: "crun", field: "mounts", value: re(`size=1m,ro`),
+		aspect: ofVerdict, tare: re(`read-only file system`), other: re(`^takes it`),
 	},
 	{
 		why:   "a remount that changes nothing, of a place where nothing is mounted: tare has nothing to do there, the kernel refuses it of the others",

@@ -81,7 +81,7 @@ func fullPlan() *plan.Plan {
 		plan.HomeFind("process.env", 1000),
 		plan.Env("process.env", []string{"PATH=/bin", "TERM=xterm"}),
 		plan.ExecFind("process.args", "sh", "/bin"),
-		plan.Gate(),
+		plan.Outlive(), plan.Gate(),
 		plan.CapsTrim("process.capabilities", 0x20, 0x20, 0),
 		plan.FdClose(3),
 		plan.Exec("process.args", []string{"sh", "-c", "true"}),

@@ -47,6 +47,9 @@ func TestDefaultDevices(t *testing.T) {
 }
 
 func TestDevices(t *testing.T) {
+	if !isTare {
+		t.Skip("runc 1.1 opens its /dev/null again, which the config has made another one")
+	}
 	b := newBox(t)
 	b.spec.Linux.Devices = []specs.LinuxDevice{
 		{Path: "/dev/fuse", Type: "c", Major: 10, Minor: 229, FileMode: ptr(fs.FileMode(0o620)), UID: ptr(uint32(3)), GID: ptr(uint32(4))},
@@ -135,7 +138,7 @@ func TestMaskedPathIsSafe(t *testing.T) {
 	b.must(os.Symlink(b.dir+"/host-secret", b.rootfs+"/dev/null"))
 	b.spec.Mounts = []specs.Mount{{Destination: "/proc", Type: "proc", Source: "proc"}}
 	b.spec.Linux.MaskedPaths = []string{"/file", "/proc/kcore"}
-	b.allow = []string{"dev"}
+	b.allow = []string{"dev", strings.Split(workDir, "/")[1]}
 	b.edit(prober("stat:/file", "read:/file"))
 	r := b.run()
 	if r.Code == 0 {
@@ -163,6 +166,9 @@ func TestReadonlyPaths(t *testing.T) {
 		if r.mount("/proc").has(o) && !m.has(o) {
 			t.Errorf("the read-only path has lost %s", o)
 		}
+	}
+	if !isTare {
+		return // runc takes relative ones
 	}
 	b.spec.Linux.ReadonlyPaths = []string{"relative"}
 	b.createFails("linux.readonlyPaths[0]", "relative")

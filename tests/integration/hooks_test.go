@@ -77,6 +77,9 @@ func TestHookOrder(t *testing.T) {
 		return strings.Fields(string(data))
 	}
 	atCreate := []string{"prestart0", "prestart1", "createRuntime0", "createRuntime1", "createContainer0", "createContainer1"}
+	if !isTare {
+		atCreate = append(atCreate, "poststart0", "poststart1") // runc 1.1 runs them at create
+	}
 	expectList(t, "hooks after create", order(), atCreate)
 	b.start()
 	b.output(r)
@@ -236,6 +239,25 @@ func TestHookFails(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestPoststopAgain (R6): a poststop hook that has failed runs once more when delete
+// is repeated, and then nothing is left.
+func TestPoststopAgain(t *testing.T) {
+	if !isTare {
+		t.Skip("runc forgets the container")
+	}
+	b, shell, log := hookBox(t)
+	setHooks(b.spec, "poststop", script(shell, log, "busybox echo try >>$L/tries; busybox test -e $L/repaired"))
+	b.create()
+	b.ok("delete", b.id)
+	b.reap()
+	b.refused([]string{"does not exist"}, "state", b.id)
+	b.must(os.WriteFile(log+"/repaired", nil, 0o644))
+	b.ok("delete", b.id)
+	expect(t, "tries", readText(t, log+"/tries"), "try\ntry\n")
+	b.nothingLeft()
+	b.refused([]string{"does not exist"}, "delete", b.id)
 }
 
 // TestHookMissing: a hook that does not exist.

@@ -301,7 +301,7 @@ func TestList(t *testing.T) {
 		// A root that was named and is not there is a mistake of the caller.
 		b.mustSay(r, "list", "no such file or directory")
 	}
-	b.must(os.Mkdir(b.root, 0o700))
+	b.must(os.MkdirAll(b.root, 0o700))
 	expect(t, "list of nothing", strings.TrimSpace(b.ok("list", "--format", "json").Stdout), "null")
 	b.create()
 	var l []struct {

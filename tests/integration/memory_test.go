@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -65,18 +67,46 @@ func TestPidsLimit(t *testing.T) {
 // TestCgroupsPath puts the container where it was told to, and removes what it made
 // and nothing else.
 func TestCgroupsPath(t *testing.T) {
+	if !isTare {
+		t.Skip("runc 1.1 leaves the parent that it has made behind, and takes .. as the top")
+	}
 	b := newBox(t)
 	b.spec.Linux.CgroupsPath = "/" + b.id + "-parent/child"
 	r := b.probe()
-	if isTare {
-		for name, path := range cgroupOf(r.Cgroup) {
-			expect(t, "cgroup of hierarchy "+name, path, b.spec.Linux.CgroupsPath)
-		}
+	for name, path := range cgroupOf(r.Cgroup) {
+		expect(t, "cgroup of hierarchy "+name, path, b.spec.Linux.CgroupsPath)
 	}
 	b.spec.Linux.CgroupsPath = "../" + b.id
 	b.createFails("linux.cgroupsPath", "..")
 	b.spec.Linux.CgroupsPath = "/"
 	b.createFails("linux.cgroupsPath")
+}
+
+// TestCgroupParentStays: a parent that was there before is not the container's to
+// remove, and a cgroup with processes in it is refused.
+func TestCgroupParentStays(t *testing.T) {
+	if !isTare {
+		t.Skip("asserts tare's wordings")
+	}
+	b := newBox(t, prober("quiet"))
+	parent := "/sys/fs/cgroup/pids/" + b.id + "-slice"
+	b.must(os.Mkdir(parent, 0o755))
+	t.Cleanup(func() { b.must(os.Remove(parent)) })
+	b.spec.Linux.CgroupsPath = "/" + b.id + "-slice/c"
+	expect(t, "exit code", b.run().Code, 0)
+	if _, err := os.Stat(parent); err != nil {
+		t.Error("the parent that was there before is gone")
+	}
+	h := hold(b, 0)
+	b.must(os.Mkdir(parent+"/c", 0o755))
+	b.must(os.WriteFile(parent+"/c/cgroup.procs", []byte(strconv.Itoa(h.pid)), 0o644))
+	r := b.run()
+	b.mustSay(r, "run", "linux.cgroupsPath", "not empty")
+	if data := readText(t, parent+"/c/cgroup.procs"); strings.TrimSpace(data) != strconv.Itoa(h.pid) {
+		t.Errorf("the process that was in the cgroup is not any more: %q", data)
+	}
+	b.must(os.WriteFile("/sys/fs/cgroup/pids/cgroup.procs", []byte(strconv.Itoa(h.pid)), 0o644))
+	b.must(os.Remove(parent + "/c"))
 }
 
 func TestCgroupLimits(t *testing.T) {

@@ -142,6 +142,9 @@ func TestCgroupMount(t *testing.T) {
 			r := b.probe("read:/sys/fs/cgroup/pids/cgroup.procs", "mkdir:/sys/fs/cgroup/pids/x", "mkdir:/sys/fs/cgroup/x", "ls:/sys/fs/cgroup")
 			expect(t, "processes", r.result("read:/sys/fs/cgroup/pids/cgroup.procs").Data, "1\n")
 			expect(t, "errno of making a cgroup", r.result("mkdir:/sys/fs/cgroup/pids/x").Err, int(unix.EROFS))
+			if !isTare {
+				return // runc 1.1 leaves the directory writable by its owner, and leaves cgroup2 out
+			}
 			expect(t, "errno of making a directory", r.result("mkdir:/sys/fs/cgroup/x").Err, int(unix.EROFS))
 			if n := len(r.result("ls:/sys/fs/cgroup").Files); n < len(hierarchies()) {
 				t.Errorf("%d hierarchies are mounted, the host has %d", n, len(hierarchies()))

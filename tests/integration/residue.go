@@ -188,7 +188,9 @@ func (b *box) watch() {
 			}
 		}
 		b.stateEmpty()
-		detachAll(b.rootfs)
+		if !slices.Contains(b.ownMounts, b.rootfs) {
+			detachAll(b.rootfs) // reported above; never to be walked
+		}
 		if files != nil {
 			b.checkFiles(files)
 		}
@@ -256,7 +258,7 @@ func detachAll(dir string) {
 		return
 	}
 	for _, m := range parseMounts(string(data)) {
-		if strings.HasPrefix(m.at, dir+"/") {
+		if m.at == dir || strings.HasPrefix(m.at, dir+"/") {
 			_ = unix.Unmount(m.at, unix.MNT_DETACH)
 		}
 	}

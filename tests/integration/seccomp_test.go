@@ -17,24 +17,24 @@ func seccomp(def, action specs.LinuxSeccompAction, errno *uint, names ...string)
 }
 
 func TestSeccompErrno(t *testing.T) {
-	op := fmt.Sprintf("syscall:%d", unix.SYS_GETPPID)
+	op := fmt.Sprintf("syscall:%d", unix.SYS_GETITIMER)
 	for _, nnp := range []bool{true, false} {
-		b := newBox(t, seccomp(specs.ActAllow, specs.ActErrno, nil, "getppid", "sethostname"))
+		b := newBox(t, seccomp(specs.ActAllow, specs.ActErrno, nil, "getitimer", "sethostname"))
 		b.spec.Process.NoNewPrivileges = nnp
 		r := b.probe(op, "setname:x", "syscall:500")
-		expect(t, "errno of getppid", r.result(op).Err, int(unix.EPERM))
+		expect(t, "errno of getitimer", r.result(op).Err, int(unix.EPERM))
 		expect(t, "errno of sethostname", r.result("setname:x").Err, int(unix.EPERM))
 		expect(t, "seccomp mode", r.Seccomp, 2)
-		b = newBox(t, seccomp(specs.ActAllow, specs.ActErrno, ptr(uint(unix.EXDEV)), "getppid"))
+		b = newBox(t, seccomp(specs.ActAllow, specs.ActErrno, ptr(uint(unix.EXDEV)), "getitimer"))
 		b.spec.Process.NoNewPrivileges = nnp
-		expect(t, "errno of getppid", b.probe(op).result(op).Err, int(unix.EXDEV))
+		expect(t, "errno of getitimer", b.probe(op).result(op).Err, int(unix.EXDEV))
 	}
 }
 
 func TestSeccompKill(t *testing.T) {
-	op := fmt.Sprintf("syscall:%d", unix.SYS_GETPPID)
+	op := fmt.Sprintf("syscall:%d", unix.SYS_GETITIMER)
 	for _, action := range []specs.LinuxSeccompAction{specs.ActKillProcess, specs.ActKill} {
-		b := newBox(t, seccomp(specs.ActAllow, action, nil, "getppid"), prober(op))
+		b := newBox(t, seccomp(specs.ActAllow, action, nil, "getitimer"), prober(op))
 		expect(t, string(action)+": exit code", b.run().Code, 128+int(unix.SIGSYS))
 		b.nothingLeft()
 	}
@@ -59,17 +59,17 @@ func TestSeccompTight(t *testing.T) {
 }
 
 func TestSeccompUnknownName(t *testing.T) {
-	b := newBox(t, seccomp(specs.ActAllow, specs.ActErrno, nil, "no_such_syscall", "getppid"))
-	op := fmt.Sprintf("syscall:%d", unix.SYS_GETPPID)
+	b := newBox(t, seccomp(specs.ActAllow, specs.ActErrno, nil, "no_such_syscall", "getitimer"))
+	op := fmt.Sprintf("syscall:%d", unix.SYS_GETITIMER)
 	b.spec.Process.Args = []string{"/prober", op}
 	r := b.run()
 	expect(t, "exit code", r.Code, 0)
-	expect(t, "errno of getppid", b.parse(r.Stdout).result(op).Err, int(unix.EPERM))
+	expect(t, "errno of getitimer", b.parse(r.Stdout).result(op).Err, int(unix.EPERM))
 }
 
 func TestSeccompRefusals(t *testing.T) {
-	b := newBox(t, seccomp("SCMP_ACT_NOPE", specs.ActErrno, nil, "getppid"))
+	b := newBox(t, seccomp("SCMP_ACT_NOPE", specs.ActErrno, nil, "getitimer"))
 	b.createFails("linux.seccomp.defaultAction", "SCMP_ACT_NOPE")
-	b.edit(seccomp(specs.ActAllow, "SCMP_ACT_WHAT", nil, "getppid"))
+	b.edit(seccomp(specs.ActAllow, "SCMP_ACT_WHAT", nil, "getitimer"))
 	b.createFails("linux.seccomp.syscalls[0].action", "SCMP_ACT_WHAT")
 }

@@ -54,6 +54,9 @@ func TestLinkedProc(t *testing.T) {
 // TestLinkedDev (CVE-2026-41579): a /dev that leads out of the root makes nothing on
 // the host.
 func TestLinkedDev(t *testing.T) {
+	if !isTare {
+		t.Skip("runc 1.1 changes files outside of the rootfs here")
+	}
 	for name, mounts := range map[string]bool{"with tmpfs": true, "without": false} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			b := newBox(t, prober("quiet"))
@@ -80,6 +83,9 @@ func TestLinkedDev(t *testing.T) {
 // while containers are made, somebody exchanges a directory of the rootfs for a link
 // that leads out; nothing outside is ever touched.
 func TestMountRace(t *testing.T) {
+	if !isTare {
+		t.Skip("runc 1.1 makes directories outside of the rootfs here")
+	}
 	b := newBox(t, prober("quiet"))
 	outside := b.dir + "/outside"
 	b.must(os.MkdirAll(outside+"/sub", 0o755))
@@ -189,6 +195,9 @@ func TestKilledCreate(t *testing.T) {
 
 // TestConcurrentSameID: of many creates with one id exactly one wins.
 func TestConcurrentSameID(t *testing.T) {
+	if !isTare {
+		t.Skip("runc 1.1 lets several through")
+	}
 	b := newBox(t, prober("pause"))
 	b.writeConfig()
 	type call struct {
@@ -227,6 +236,7 @@ func TestPidReuse(t *testing.T) {
 	b.create()
 	b.start()
 	b.wait()
+	time.Sleep(50 * time.Millisecond) // start times are counted in ticks of 10 ms
 	victim := hold(b, 0)
 	record := b.root + "/" + b.id + ".json"
 	text := readText(t, record)

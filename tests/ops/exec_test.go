@@ -252,3 +252,13 @@ func execFailure(t *testing.T) {
 	newBox(t).in(root).add(plan.RootPivot("f"), plan.ExecFind("f", "/script", ""), plan.Exec("f", []string{"script"})).fails("execve", unix.ENOENT, "/script")
 	newBox(t).add(plan.ExecFind("f", self(t), ""), plan.Exec("f", []string{"x", strings.Repeat("a", 200<<10)})).fails("execve", unix.E2BIG, self(t))
 }
+
+// The bond lasts until the op, and not longer.
+func outliveEffect(t *testing.T) {
+	equal(t, "signal of a process that is bound", newBox(t).add(plan.Session()).program().Pdeath, int(unix.SIGKILL))
+	equal(t, "signal after outlive", newBox(t).add(plan.Outlive()).program().Pdeath, 0)
+}
+
+func outliveFailure(t *testing.T) {
+	newBox(t).inject(unix.SYS_PRCTL, unix.EPERM).add(plan.Outlive()).fails("prctl", unix.EPERM, "")
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -73,6 +74,10 @@ func (b *box) in(dir string) *box {
 
 // start runs the plan as it stands.
 func (b *box) start() *box {
+	// The init dies with the thread that started it, and threads that entered a
+	// namespace end here all the time.
+	runtime.LockOSThread()
+	b.t.Cleanup(runtime.UnlockOSThread)
 	b.t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	b.must("socketpair", err)

@@ -125,6 +125,7 @@ type probed struct {
 	SigIgn  string
 	SigBlk  string
 	Caps    map[string]string
+	Pdeath  int // the signal it gets when its parent dies
 }
 
 // probe prints what the kernel says about this process and ends.
@@ -154,6 +155,10 @@ func probe() {
 		for _, name := range []string{"CapPrm", "CapEff", "CapInh", "CapAmb", "CapBnd"} {
 			p.Caps[name] = statusField(status, name)
 		}
+	}
+	var sig int32
+	if unix.Prctl(unix.PR_GET_PDEATHSIG, uintptr(unsafe.Pointer(&sig)), 0, 0, 0) == nil {
+		p.Pdeath = int(sig)
 	}
 	out, err := json.Marshal(p)
 	if err != nil {

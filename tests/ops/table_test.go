@@ -78,6 +78,7 @@ var table = map[plan.Code]opTest{
 	plan.OpEnv:        {effect: envEffect, harmless: "it only stores pointers"},
 	plan.OpExecFind:   {effect: execFindEffect, failure: execFindFailure},
 	plan.OpHookRun:    {effect: hookRunEffect, failure: hookRunFailure},
+	plan.OpOutlive:    {effect: outliveEffect, failure: outliveFailure},
 	plan.OpGate:       {effect: gateEffect, failure: gateFailure},
 	plan.OpFdClose:    {effect: fdCloseEffect, failure: fdCloseFailure},
 	plan.OpExec:       {effect: execEffect, failure: execFailure},
