@@ -86,7 +86,7 @@ FUZZTIME ?= 20s
 check: ## vet and test what needs neither root nor a C compiler
 	$(GO) vet ./...
 	$(GO) test ./specconv/... ./internal/plan/... ./internal/field/... ./internal/facts/... ./internal/ojson/... \
-		./internal/ociconfig/... ./internal/deps/... ./tests/rings/...
+		./internal/ociconfig/... ./internal/ocischema/... ./internal/deps/... ./tests/rings/...
 
 .PHONY: test
 test: ## install what is missing, and run every ring that this host can run, with one summary (as root)
@@ -101,6 +101,10 @@ integration: all ## run only the integration tests (as root)
 .PHONY: conformance
 conformance: all ## run only the validation programs of the OCI runtime-tools (as root)
 	$(GO) -C tests/conformance run . --runtime $(abspath $(TARE))
+
+.PHONY: differential
+differential: all ## hold tare against runc and crun with generated configs (as root)
+	$(GO) run ./tests/differential --runtime tare=$(abspath $(TARE))
 
 .PHONY: bench
 bench: all ## compare tare with crun and runc (as root, about 10 minutes)

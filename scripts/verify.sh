@@ -33,6 +33,7 @@ generated() { # DIR FILE GENERATOR-ARGS...: runs it as go generate would, into a
 	fi
 }
 generated internal/ociconfig decode_gen.go ../gen/ocidecode -o
+generated internal/ocischema rules_gen.go ../gen/ocischema -o
 if [ -e /usr/include/seccomp.h ]; then
 	generated internal/seccomp syscalls_table.go ../gen/seccomptab
 fi

@@ -59,7 +59,7 @@ type CgroupDir struct {
 type compiler struct {
 	Input
 	errs        field.List
-	warnings    []string
+	warnings    []*field.Error
 	plan        plan.Plan
 	ns          namespaces
 	cgroups     []CgroupDir
@@ -73,6 +73,29 @@ type compiler struct {
 // Compile turns a config into a plan. The error is a *field.Invalid with one
 // entry for every mistake; then nothing else is returned.
 func Compile(in Input) (*Result, error) {
+	c := compile(in)
+	if c.errs.Len() > 0 {
+		return nil, c.errs.Err()
+	}
+	if err := c.plan.Validate(); err != nil {
+		return nil, &field.Error{Why: err.Error(), Class: field.Bug}
+	}
+	res := &Result{Plan: &c.plan, Cgroups: c.cgroups, HostMounts: !c.ns.isNew(plan.NewNS), MountNS: c.ns.pathOf(plan.NewNS)}
+	for _, w := range c.warnings {
+		res.Warnings = append(res.Warnings, w.Error())
+	}
+	return res, nil
+}
+
+// Check returns what Compile would refuse, ordered by field, and what it would
+// warn about, in the order in which it was found, beside errors too.
+func Check(in Input) (errs, warnings []*field.Error) {
+	c := compile(in)
+	return c.errs.All(), c.warnings
+}
+
+// compile goes through the whole config, whatever is wrong with it.
+func compile(in Input) *compiler {
 	c := &compiler{Input: in}
 	c.checkVersion()
 	c.checkPlatform()
@@ -128,20 +151,19 @@ func Compile(in Input) (*Result, error) {
 	// user who will run it.
 	c.emitLock()
 	c.emitStart()
-
-	if c.errs.Len() > 0 {
-		return nil, c.errs.Err()
-	}
-	if err := c.plan.Validate(); err != nil {
-		return nil, &field.Error{Why: err.Error(), Class: field.Bug}
-	}
-	return &Result{Plan: &c.plan, Cgroups: c.cgroups, HostMounts: !c.ns.isNew(plan.NewNS), MountNS: c.ns.pathOf(plan.NewNS), Warnings: c.warnings}, nil
+	return c
 }
 
 func (c *compiler) add(op plan.Op) { c.plan.Add(op) }
 
-func (c *compiler) warn(path, why string) {
-	c.warnings = append(c.warnings, path+": "+why)
+// warn records what the spec says to warn about and go on.
+func (c *compiler) warn(path, value, why string) {
+	c.warnings = append(c.warnings, &field.Error{Path: path, Value: value, Why: why})
+}
+
+// warnHost is warn for something that is due to this host.
+func (c *compiler) warnHost(path, value, why string) {
+	c.warnings = append(c.warnings, &field.Error{Path: path, Value: value, Why: why, Class: field.Host})
 }
 
 // checkVersion accepts every 1.x: engines write versions newer and older than

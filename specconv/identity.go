@@ -39,7 +39,7 @@ func (c *compiler) readCaps() capSets {
 	if lost := s.ambient &^ (s.permitted & s.inheritable); lost != 0 {
 		for bit := uint(0); bit <= plan.LastCap; bit++ {
 			if lost>>bit&1 != 0 {
-				c.warn(f+".ambient", plan.CapName(bit)+" is not in permitted and inheritable and cannot be ambient: left out")
+				c.warn(f+".ambient", plan.CapName(bit), "is not in permitted and inheritable and cannot be ambient: left out")
 			}
 		}
 		s.ambient &^= lost
@@ -55,9 +55,9 @@ func (c *compiler) capSet(path string, names []string, grantable uint64) uint64 
 		bit, ok := plan.CapBit(n)
 		switch {
 		case !ok:
-			c.warn(field.Index(path, i), strconv.Quote(n)+" is not a capability of this kernel: left out")
+			c.warn(field.Index(path, i), n, "is not a capability that tare knows: left out")
 		case grantable>>bit&1 == 0:
-			c.warn(field.Index(path, i), n+" is not held by the runtime and cannot be granted: left out")
+			c.warnHost(field.Index(path, i), n, "is not held by the runtime and cannot be granted: left out")
 		default:
 			set |= 1 << bit
 		}

@@ -41,7 +41,7 @@ func (c *compiler) readMounts() []mount {
 		// The spec wants absolute paths; runc has always taken relative ones as
 		// if they began at the root, and configs in the field have them.
 		if !strings.HasPrefix(m.Destination, "/") {
-			c.warn(f+".destination", "is not absolute: taken from the root")
+			c.warn(f+".destination", m.Destination, "is not absolute: taken from the root")
 		}
 		n.at = path.Clean("/" + m.Destination)
 		n.bind = n.opt.bind || n.opt.rbind || m.Type == "bind" || m.Type == "rbind"
@@ -99,11 +99,26 @@ func (c *compiler) checkMount(n *mount) {
 }
 
 // source is the host path of a bind mount; relative ones begin at the bundle.
-func (c *compiler) source(n *mount) string {
-	if strings.HasPrefix(n.spec.Source, "/") {
-		return path.Clean(n.spec.Source)
+func (c *compiler) source(n *mount) string { return FromBundle(c.Bundle, n.spec.Source) }
+
+// FromBundle is the host path that the config of a bundle means by p: relative
+// paths begin at the bundle.
+func FromBundle(bundle, p string) string {
+	if strings.HasPrefix(p, "/") {
+		return path.Clean(p)
 	}
-	return path.Join(c.Bundle, n.spec.Source)
+	return path.Join(bundle, p)
+}
+
+// BindSource is the host path that a bind mount takes its tree from; ok is false
+// for a mount that takes none from the host.
+func BindSource(bundle string, m *specs.Mount) (source string, ok bool) {
+	opt := parseOptions(m.Options)
+	bind := opt.bind || opt.rbind || m.Type == "bind" || m.Type == "rbind"
+	if !bind || opt.remount || m.Source == "" {
+		return "", false
+	}
+	return FromBundle(bundle, m.Source), true
 }
 
 // userns says that the process that mounts has no privilege on the host.
@@ -180,7 +195,7 @@ func (c *compiler) emitBind(n *mount) {
 	for _, d := range n.opt.data {
 		// mount(2) ignores data on a bind mount, and configs in the field have
 		// some; silently dropping an option is not for us.
-		c.warn(n.field+".options", strconv.Quote(d)+" has no effect on a bind mount")
+		c.warn(n.field+".options", d, "has no effect on a bind mount")
 	}
 	var flags uint32
 	if n.opt.rbind {
@@ -253,7 +268,7 @@ func (c *compiler) emitFs(n *mount) {
 		} else {
 			// A label confines nothing where nothing is labelled; process.selinuxLabel,
 			// which would confine, is an error.
-			c.warn("linux.mountLabel", "SELinux is not running: mounts are not labelled")
+			c.warnHost("linux.mountLabel", label, "SELinux is not running: mounts are not labelled")
 		}
 	}
 	set := n.opt.attr.set

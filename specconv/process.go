@@ -105,7 +105,8 @@ func (c *compiler) emitLock() {
 		caps.effective |= 1 << bit
 	}
 	c.add(plan.CapsBound("process.capabilities.bounding", caps.bounding))
-	if !hasHome(p.Env) {
+	env := lastValues(p.Env)
+	if !hasHome(env) {
 		c.add(plan.HomeFind("process.user.uid", p.User.UID))
 	}
 	cwd := path.Clean("/" + p.Cwd)
@@ -124,7 +125,7 @@ func (c *compiler) emitLock() {
 	if p.NoNewPrivileges {
 		c.add(plan.NoNewPrivs("process.noNewPrivileges"))
 	}
-	c.add(plan.Env("process.env", withoutEmptyHome(p.Env)))
+	c.add(plan.Env("process.env", withoutEmptyHome(env)))
 	if len(p.Args) > 0 {
 		c.add(plan.ExecFind("process.args[0]", orNone(p.Args[0]), searchPath(p.Env)))
 	}
@@ -209,6 +210,25 @@ func withoutEmptyHome(env []string) []string {
 		}
 	}
 	return env
+}
+
+// lastValues gives a variable that is set more than once its last value, at its
+// first place, as other runtimes do: engines append to the environment of an
+// image. Programs would take the first, and PATH would mean one thing to exec
+// and another to the program.
+func lastValues(env []string) []string {
+	at := make(map[string]int, len(env))
+	out := make([]string, 0, len(env))
+	for _, e := range env {
+		name, _, _ := strings.Cut(e, "=")
+		if i, ok := at[name]; ok {
+			out[i] = e
+			continue
+		}
+		at[name] = len(out)
+		out = append(out, e)
+	}
+	return out
 }
 
 // searchPath is PATH from the environment, the last one if it is set twice.

@@ -1,8 +1,6 @@
 package specconv
 
 import (
-	"strconv"
-
 	"github.com/tare-oci/tare/internal/seccomp"
 )
 
@@ -18,7 +16,7 @@ func (c *compiler) readSeccomp() {
 		return
 	}
 	for _, name := range p.Unknown {
-		c.warn("linux.seccomp.syscalls", strconv.Quote(name)+" is not a system call that tare knows: left out")
+		c.warn("linux.seccomp.syscalls", name, "is not a system call that tare knows: left out")
 	}
 	if p.Listener {
 		c.errs.Add("linux.seccomp.listenerPath", s.ListenerPath, "seccomp listeners are not supported by this version of tare")

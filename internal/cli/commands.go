@@ -43,11 +43,20 @@ var (
 	flagPidfdSocket  = Flag{Name: "pidfd-socket", Kind: Text, Arg: "SOCKET", Usage: "send a pidfd of the process to SOCKET (not in this version)"}
 	flagPidFile      = Flag{Name: "pid-file", Kind: Text, Arg: "FILE", Usage: "write the process id to FILE when the container is there"}
 	flagFormat       = Flag{Name: "format", Aliases: []string{"f"}, Kind: Text, Arg: "FORMAT", Default: "table", Usage: "table or json"}
+	flagText         = Flag{Name: "format", Kind: Text, Arg: "FORMAT", Default: "text", Usage: "text or json"}
 	flagRegex        = Flag{Name: "regex", Aliases: []string{"r"}, Kind: Bool, Usage: "ID is a regular expression; every container that it matches is meant"}
 )
 
 // Commands is sorted by name, which is the order of the help.
 var Commands = []Command{
+	{
+		Name: "check", Usage: "find what is wrong with a bundle, without running it",
+		Description: "Prints everything that create would refuse or warn about, and fields that the specification does not define, one line each. " +
+			"Nothing is changed, and no privilege is needed. The exit code is 0 if create would take the bundle, 1 if the config has errors, " +
+			"2 if only this host is in the way, and 3 if there is no config to read.",
+		Flags: []*Flag{&flagBundle, &flagConfig, &flagText},
+		run:   runCheck,
+	},
 	{
 		Name: "create", Args: "ID", Usage: "create a container",
 		Description: "Makes the container of a bundle: everything but its program, which waits for start. " + sectionID + ".",
@@ -92,7 +101,7 @@ var Commands = []Command{
 			"config that asks for it. Nothing is changed, and no privilege is needed.",
 		Flags: []*Flag{
 			&flagBundle, &flagConfig,
-			{Name: "format", Kind: Text, Arg: "FORMAT", Default: "text", Usage: "text or json"},
+			&flagText,
 			&flagNoPivot, &flagNoNewKeyring, &flagPreserveFDs,
 		},
 		max: 1, run: runPlan,

@@ -53,16 +53,25 @@ func (c *call) createOptions(id string) (libcontainer.CreateOptions, error) {
 // planOptions are the flags that have a say in the plan.
 func (c *call) planOptions(id string) (libcontainer.CreateOptions, error) {
 	f := &c.flags
-	o := libcontainer.CreateOptions{
-		ID:            id,
-		NoPivot:       f.bool("no-pivot"),
-		NoNewKeyring:  f.bool("no-new-keyring"),
-		PreserveFDs:   f.int("preserve-fds"),
-		SystemdCgroup: c.global.bool("systemd-cgroup") || c.global.str("cgroup-manager") == "systemd",
-		NoCgroup:      c.global.str("cgroup-manager") == "disabled",
+	o, err := c.bundleOptions(id)
+	if err != nil {
+		return o, err
 	}
+	o.NoPivot, o.NoNewKeyring, o.PreserveFDs = f.bool("no-pivot"), f.bool("no-new-keyring"), f.int("preserve-fds")
 	if o.PreserveFDs < 0 {
 		return o, fmt.Errorf("--preserve-fds %d: must not be negative", o.PreserveFDs)
+	}
+	return o, nil
+}
+
+// bundleOptions are the flags that say which config is meant, and the global
+// ones that change its meaning.
+func (c *call) bundleOptions(id string) (libcontainer.CreateOptions, error) {
+	f := &c.flags
+	o := libcontainer.CreateOptions{
+		ID:            id,
+		SystemdCgroup: c.global.bool("systemd-cgroup") || c.global.str("cgroup-manager") == "systemd",
+		NoCgroup:      c.global.str("cgroup-manager") == "disabled",
 	}
 	var err error
 	if o.Bundle, err = absolute(f.str("bundle")); err != nil {

@@ -46,7 +46,7 @@ var rooms = map[string]room{
 	"libcontainer": {
 		why: "the library that a program imports; it compiles and runs plans, and knows nothing of flags and terminals' users",
 		own: []string{"hooks", "internal/cgroup", "internal/facts", "internal/field", "internal/initbin", "internal/initproto", "internal/ociconfig",
-			"internal/ojson", "internal/plan", "internal/probe", "internal/state", "internal/sys", "internal/version", "specconv"},
+			"internal/ocischema", "internal/ojson", "internal/plan", "internal/probe", "internal/state", "internal/sys", "internal/version", "specconv"},
 		other: []string{specs, xsys},
 	},
 	"hooks": {
@@ -60,6 +60,7 @@ var rooms = map[string]room{
 	"internal/ojson": {why: "pure: reads and writes bytes", own: []string{"internal/field"}, std: pure},
 	"internal/ociconfig": {why: "pure: bytes to specs.Spec; the caller reads the file", own: []string{"internal/field", "internal/ojson"},
 		other: []string{specs}, std: pure},
+	"internal/ocischema": {why: "pure: a decoded document against the schema", own: []string{"internal/field"}, std: pureAnd("regexp")},
 	"internal/seccomp":   {why: "pure: a profile to a filter; the init installs it", own: []string{"internal/field"}, other: []string{specs}, std: pure},
 	"internal/initproto": {why: "the bytes of one message; syscall is for Errno", std: pureAnd("syscall", "fmt")},
 	"internal/version":   {why: "reads what the linker has set", other: []string{specs}, std: []string{"runtime", "runtime/debug"}},
@@ -77,10 +78,11 @@ var rooms = map[string]room{
 	"tests/integration": {
 		why: "the black box: what it knew of the insides it could not prove from outside", other: []string{specs, xsys},
 	},
-	"tests/ops":   {why: "gives plans to the init", own: []string{"internal/plan", "internal/initbin", "internal/initproto"}, other: []string{xsys}},
-	"tests/init":  {why: "holds the C reader against the Go one", own: []string{"internal/plan", "internal/initproto"}, other: []string{xsys}},
-	"tests/bench": {why: "treats all runtimes alike", other: []string{xsys}},
-	"tests/rings": {why: "runs programs and reads what they print"},
+	"tests/ops":          {why: "gives plans to the init", own: []string{"internal/plan", "internal/initbin", "internal/initproto"}, other: []string{xsys}},
+	"tests/init":         {why: "holds the C reader against the Go one", own: []string{"internal/plan", "internal/initproto"}, other: []string{xsys}},
+	"tests/bench":        {why: "treats all runtimes alike", other: []string{xsys}},
+	"tests/differential": {why: "the black box again, and treats all runtimes alike", other: []string{xsys}},
+	"tests/rings":        {why: "runs programs and reads what they print"},
 }
 
 // Names that say nothing about what is inside.

@@ -105,7 +105,7 @@ func (l *List) Len() int { return len(l.errs) }
 // the order in which they were found.
 func (l *List) All() []*Error {
 	out := append([]*Error(nil), l.errs...)
-	sort.SliceStable(out, func(i, j int) bool { return less(out[i].Path, out[j].Path) })
+	sort.SliceStable(out, func(i, j int) bool { return Less(out[i].Path, out[j].Path) })
 	return out
 }
 
@@ -159,8 +159,8 @@ func plain(s string) bool {
 	return true
 }
 
-// less orders paths as a reader expects: a[2] before a[10].
-func less(a, b string) bool {
+// Less orders paths as a reader expects: a[2] before a[10].
+func Less(a, b string) bool {
 	for a != "" && b != "" {
 		if digit(a[0]) && digit(b[0]) {
 			na, ra := number(a)

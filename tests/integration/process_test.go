@@ -23,6 +23,19 @@ func TestArgsAndEnv(t *testing.T) {
 	expectList(t, "env", r.Env, b.spec.Process.Env)
 }
 
+// A variable that is set twice has its last value, for the program as for the
+// search of it.
+func TestEnvSetTwice(t *testing.T) {
+	b := newBox(t)
+	b.spec.Process.Env = []string{"PATH=/missing", "A=1", "HOME=/a", "A=2", "PATH=/", "HOME=/b", "A=3"}
+	b.spec.Process.Args = []string{"prober"}
+	r := b.run()
+	if r.Code != 0 {
+		t.Fatalf("run: exit code %d\n%s", r.Code, r.Stderr)
+	}
+	expectList(t, "env", b.parse(r.Stdout).Env, []string{"PATH=/", "A=3", "HOME=/b"})
+}
+
 func TestLookup(t *testing.T) {
 	b := newBox(t)
 	b.must(os.MkdirAll(b.rootfs+"/bin", 0o755))

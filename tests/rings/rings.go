@@ -33,6 +33,7 @@ var rings = []ring{
 	{"fuzz", "native fuzzing of what reads foreign bytes, a few seconds each", 6 * time.Minute, steps([]string{"make", "--no-print-directory", "-s", "fuzz", "FUZZTIME=8s"})},
 	{"integration", "the built tare from outside", 12 * time.Minute, goTest("-timeout=11m", "./tests/integration/...")},
 	{"conformance", "the validation programs of the OCI runtime-tools", 10 * time.Minute, conformance},
+	{"differential", "generated configs, the same for tare, runc and crun", 5 * time.Minute, closed("go", "run", "./tests/differential", "--runtime", "tare="+built())},
 	{"bench", "the benchmark runs; its times are not judged here", 5 * time.Minute, bench},
 	{"build", "the other machine's build, and the same bytes from two folders", 6 * time.Minute, steps(
 		[]string{"make", "--no-print-directory", "-s", "cross"},
@@ -139,22 +140,34 @@ func ownRing(pkg string) bool {
 	return false
 }
 
-// conformance ends with the closing line; its skips are the failures that
-// expected.json lists and docs/conformance.md proves.
-func conformance(ctx context.Context, limit time.Duration) tally {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	out, err := command(ctx, "go", "-C", "tests/conformance", "run", ".", "--runtime", built()).CombinedOutput()
-	t, ok := closing(lastLine(out))
-	switch {
-	case !ok:
-		t.fail(fmt.Sprintf("no closing line: %v\n%s", err, tail(out)))
-	case err != nil || t.failed > 0:
-		t.failures = append(t.failures, string(tail(out)))
-		if t.failed == 0 {
-			t.failed = 1
+// closed is a ring of one program that adds itself up: its last line is "N
+// passed, N failed, N skipped".
+func closed(words ...string) func(context.Context, time.Duration) tally {
+	return func(ctx context.Context, limit time.Duration) tally {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		out, err := command(ctx, words...).CombinedOutput()
+		t, ok := closing(lastLine(out))
+		switch {
+		case !ok:
+			t.fail(fmt.Sprintf("no closing line: %v\n%s", err, tail(out)))
+		case err != nil || t.failed > 0:
+			t.failures = append(t.failures, string(tail(out)))
+			if t.failed == 0 {
+				t.failed = 1
+			}
 		}
+		if t.skipped > 0 {
+			t.skips = []string{strings.Join(words, " ") + ": " + firstLine(out)}
+		}
+		return t
 	}
+}
+
+// conformance's skips are the failures that expected.json lists and
+// docs/conformance.md proves.
+func conformance(ctx context.Context, limit time.Duration) tally {
+	t := closed("go", "-C", "tests/conformance", "run", ".", "--runtime", built())(ctx, limit)
 	if t.skipped > 0 {
 		t.skips = []string{fmt.Sprintf("%d lines that no runtime can pass: docs/conformance.md", t.skipped)}
 	}
@@ -199,6 +212,11 @@ func tail(out []byte) []byte {
 		return append([]byte("...\n"), out[len(out)-most:]...)
 	}
 	return out
+}
+
+func firstLine(out []byte) string {
+	line, _, _ := strings.Cut(string(out), "\n")
+	return line
 }
 
 func lastLine(out []byte) string {
