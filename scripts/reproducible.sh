@@ -18,7 +18,8 @@ one=$work/a
 two=$work/another/longer/name
 for dir in "$one" "$two"; do
 	copy "$dir"
-	make -s --no-print-directory -C "$dir" tare COMMIT="$commit" >/dev/null
+	# By name: a TARE of the environment, as the test rings have it, is not meant.
+	make -s --no-print-directory -C "$dir" tare TARE=tare COMMIT="$commit" >/dev/null
 done
 arch=$(go env GOARCH)
 for file in "internal/initbin/bin/$arch/init" tare; do
