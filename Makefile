@@ -108,7 +108,7 @@ differential: all ## hold tare against runc and crun with generated configs (as 
 
 .PHONY: bench
 bench: all ## compare tare with crun and runc (as root, about 10 minutes)
-	$(GO) run ./tests/bench --runtime tare=$(abspath $(TARE)) --peer crun=crun --peer runc=runc
+	$(GO) run ./tests/bench --runtime tare=$(abspath $(TARE)) --peer crun=crun --peer runc=runc --out docs/bench.md
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s) each

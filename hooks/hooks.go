@@ -12,6 +12,7 @@ package hooks
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -40,12 +41,21 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Run runs one hook with the state, JSON, on its stdin.
-func Run(kind string, index int, h *specs.Hook, state []byte, dir string) error {
+// Setting is what a hook finds.
+type Setting struct {
+	State []byte // JSON, on its stdin
+	Dir   string // its working directory, the bundle
+	// Stdout and Stderr are files that the output is appended to. What goes there
+	// is not in the error of a hook that fails; "" is for what does not.
+	Stdout, Stderr string
+}
+
+// Run runs one hook.
+func Run(kind string, index int, h *specs.Hook, in *Setting) error {
 	fail := func(reason, output string) error {
 		return &Error{Kind: kind, Index: index, Path: h.Path, Reason: reason, Output: output}
 	}
-	stdin, err := stateFile(state)
+	stdin, err := stateFile(in.State)
 	if err != nil {
 		return fail(err.Error(), "")
 	}
@@ -56,10 +66,24 @@ func Run(kind string, index int, h *specs.Hook, state []byte, dir string) error 
 		return fail("close_range: "+err.Error(), "")
 	}
 	var out tail
-	cmd := &exec.Cmd{Path: h.Path, Args: h.Args, Env: h.Env, Dir: dir, Stdin: stdin, Stdout: &out, Stderr: &out,
+	cmd := &exec.Cmd{Path: h.Path, Args: h.Args, Env: h.Env, Dir: in.Dir, Stdin: stdin, Stdout: &out, Stderr: &out,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
 		// A child that keeps the output open after the hook has ended is not waited for.
 		WaitDelay: 100 * time.Millisecond}
+	for _, log := range []struct {
+		path string
+		to   *io.Writer
+	}{{in.Stdout, &cmd.Stdout}, {in.Stderr, &cmd.Stderr}} {
+		if log.path == "" {
+			continue
+		}
+		f, err := OpenLog(log.path)
+		if err != nil {
+			return fail("its output: "+err.Error(), "")
+		}
+		defer f.Close()
+		*log.to = f
+	}
 	if len(h.Args) == 0 {
 		cmd.Args = []string{h.Path}
 	}
@@ -100,9 +124,9 @@ func Run(kind string, index int, h *specs.Hook, state []byte, dir string) error 
 }
 
 // RunAll runs hooks in their order and stops at the first failure.
-func RunAll(kind string, hs []specs.Hook, state []byte, dir string) error {
+func RunAll(kind string, hs []specs.Hook, in *Setting) error {
 	for i := range hs {
-		if err := Run(kind, i, &hs[i], state, dir); err != nil {
+		if err := Run(kind, i, &hs[i], in); err != nil {
 			return err
 		}
 	}
@@ -111,14 +135,20 @@ func RunAll(kind string, hs []specs.Hook, state []byte, dir string) error {
 
 // RunEach runs all hooks whatever happens, and returns every failure; poststop
 // hooks are run so.
-func RunEach(kind string, hs []specs.Hook, state []byte, dir string) []error {
+func RunEach(kind string, hs []specs.Hook, in *Setting) []error {
 	var errs []error
 	for i := range hs {
-		if err := Run(kind, i, &hs[i], state, dir); err != nil {
+		if err := Run(kind, i, &hs[i], in); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	return errs
+}
+
+// OpenLog opens a file that the output of hooks is appended to, and makes it,
+// for its owner alone, if it is missing.
+func OpenLog(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 }
 
 func exitText(p *os.ProcessState) string {

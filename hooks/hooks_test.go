@@ -26,7 +26,7 @@ func TestHookGetsStateArgsEnvAndDirectory(t *testing.T) {
 	out := filepath.Join(dir, "out")
 	h := specs.Hook{Path: script(t, `cat > `+out+`; echo >> `+out+`; echo "$0|$1|$A|$HOME|$(pwd)" >> `+out+`; exec ls /proc/self/fd >> `+out),
 		Args: []string{"zero", "one"}, Env: []string{"A=b", "PATH=/usr/bin:/bin"}}
-	if err := Run("createRuntime", 0, &h, []byte(`{"id":"x"}`), dir); err != nil {
+	if err := Run("createRuntime", 0, &h, &Setting{State: []byte(`{"id":"x"}`), Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
 	got, _ := os.ReadFile(out)
@@ -49,7 +49,7 @@ func TestEnvironment(t *testing.T) {
 	} {
 		out := filepath.Join(dir, name)
 		h := specs.Hook{Path: script(t, `echo "$TARE_TEST_INHERITED" > `+out), Env: c.env}
-		if err := Run("poststart", 0, &h, nil, dir); err != nil {
+		if err := Run("poststart", 0, &h, &Setting{Dir: dir}); err != nil {
 			t.Fatal(err)
 		}
 		if got, _ := os.ReadFile(out); strings.TrimSpace(string(got)) != c.want {
@@ -69,7 +69,7 @@ func TestFailuresNameTheHook(t *testing.T) {
 		"missing": {specs.Hook{Path: "/does/not/exist"}, []string{`hooks.prestart[2] "/does/not/exist"`, "no such file or directory"}},
 		"timeout": {specs.Hook{Path: script(t, "echo before; sleep 100"), Timeout: &one}, []string{"killed after its timeout of 1 s", ": before"}},
 	} {
-		err := Run("prestart", 2, &c.hook, nil, "/")
+		err := Run("prestart", 2, &c.hook, &Setting{Dir: "/"})
 		var he *Error
 		if !errors.As(err, &he) || he.Kind != "prestart" || he.Index != 2 || he.Path != c.hook.Path {
 			t.Errorf("%s: %v", name, err)
@@ -88,7 +88,7 @@ func TestTimeoutKillsTheGroup(t *testing.T) {
 	one := 1
 	pidFile := filepath.Join(t.TempDir(), "pid")
 	h := specs.Hook{Path: script(t, "sleep 100 & echo $! > "+pidFile+"; wait"), Timeout: &one}
-	if err := Run("createRuntime", 0, &h, nil, "/"); err == nil {
+	if err := Run("createRuntime", 0, &h, &Setting{Dir: "/"}); err == nil {
 		t.Fatal("no error")
 	}
 	data, err := os.ReadFile(pidFile)
@@ -114,7 +114,7 @@ func TestTimeoutKillsTheGroup(t *testing.T) {
 // A hook that never reads its stdin blocks nobody.
 func TestHugeStateUnread(t *testing.T) {
 	h := specs.Hook{Path: "/bin/true"}
-	if err := Run("prestart", 0, &h, make([]byte, 4<<20), "/"); err != nil {
+	if err := Run("prestart", 0, &h, &Setting{State: make([]byte, 4<<20), Dir: "/"}); err != nil {
 		t.Error(err)
 	}
 }
@@ -129,10 +129,39 @@ func TestRunAllStopsAndRunEachGoesOn(t *testing.T) {
 		_ = os.Remove(dir + "/log")
 		return strings.Count(string(data), "ran")
 	}
-	if err := RunAll("poststart", hs, nil, dir); err == nil || ran() != 1 {
+	if err := RunAll("poststart", hs, &Setting{Dir: dir}); err == nil || ran() != 1 {
 		t.Errorf("RunAll: %v", err)
 	}
-	if errs := RunEach("poststop", hs, nil, dir); len(errs) != 2 || ran() != 2 {
+	if errs := RunEach("poststop", hs, &Setting{Dir: dir}); len(errs) != 2 || ran() != 2 {
 		t.Errorf("RunEach: %v", errs)
+	}
+}
+
+// The files that are named for it take the output, whole and after what they
+// had; what has no file is in the error.
+func TestOutputFiles(t *testing.T) {
+	dir := t.TempDir()
+	in := &Setting{Dir: dir, Stdout: dir + "/out", Stderr: dir + "/err"}
+	h := specs.Hook{Path: "/bin/sh", Args: []string{"sh", "-c", "echo one; echo two >&2; exit 3"}}
+	for range 2 {
+		if err := Run("prestart", 0, &h, in); err == nil || err.Error() != `hooks.prestart[0] "/bin/sh": exit status 3` {
+			t.Errorf("got %v", err)
+		}
+	}
+	for name, want := range map[string]string{"out": "one\none\n", "err": "two\ntwo\n"} {
+		if got, err := os.ReadFile(dir + "/" + name); err != nil || string(got) != want {
+			t.Errorf("%s has %q, %v, want %q", name, got, err, want)
+		}
+		if st, err := os.Stat(dir + "/" + name); err != nil || st.Mode() != 0o600 {
+			t.Errorf("%s: %v, %v", name, st, err)
+		}
+	}
+	in.Stderr = ""
+	if err := Run("prestart", 0, &h, in); err == nil || err.Error() != `hooks.prestart[0] "/bin/sh": exit status 3: two` {
+		t.Errorf("got %v", err)
+	}
+	in.Stdout = dir + "/none/out"
+	if err := Run("prestart", 0, &h, in); err == nil || !strings.Contains(err.Error(), `its output: open `+dir+`/none/out: no such file or directory`) {
+		t.Errorf("got %v", err)
 	}
 }

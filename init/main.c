@@ -27,8 +27,14 @@ static int dispatch(struct ctx *c, const struct op *op)
 	case OP_TREE_OPEN:
 	case OP_TREE_IDMAP:
 	case OP_GATE_OPEN:
+	case OP_RDT_GROUP:
+	case OP_RDT_SCHEMA:
+	case OP_HOOK_LOG:
+	case OP_DEVICE_NODE:
 	case OP_ID_MAP:
 	case OP_STATE_SAVE:
+	case OP_RDT_JOIN:
+	case OP_NETDEV_MOVE:
 	case OP_HOOK:
 		return 0; /* the host's */
 	case OP_SPAWN: { /* the host's; the cgroup that this process was born into is not to stay open */

@@ -171,22 +171,30 @@ HANDLER(exec_find)
 	return fail(c, denied ? STEP_EXECVE : STEP_NOT_FOUND_IN_PATH, denied ? -EACCES : -ENOENT);
 }
 
-/* Closes what lies from a number on, but these two (negative: none). It makes no
+/* Closes what lies from a number on, but these (negative: none). It makes no
  * descriptor, so that RLIMIT_NOFILE, which is the program's by now, cannot fail it. */
-static long close_but(u32 from, int a, int b)
+static long close_but(u32 from, const int *keep, int n)
 {
-	int keep[2] = {a < b ? a : b, a < b ? b : a};
-
-	for (int i = 0; i < 2; i++) {
-		u32 k = (u32)keep[i];
-		if (keep[i] < 0 || k < from)
-			continue;
-		long r = k > from ? sys3(__NR_close_range, from, k - 1, 0) : 0;
+	for (;;) {
+		int next = -1; /* the lowest of them that is left */
+		for (int i = 0; i < n; i++)
+			if (keep[i] >= 0 && (u32)keep[i] >= from && (next < 0 || keep[i] < next))
+				next = keep[i];
+		if (next < 0)
+			return sys3(__NR_close_range, from, ~0u, 0);
+		long r = (u32)next > from ? sys3(__NR_close_range, from, (u32)next - 1, 0) : 0;
 		if (r < 0)
 			return r;
-		from = k + 1;
+		from = (u32)next + 1;
 	}
-	return sys3(__NR_close_range, from, ~0u, 0);
+}
+
+static int among(int fd, const int *fds, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (fds[i] == fd)
+			return 1;
+	return 0;
 }
 
 /* The frozen ABI between versions: one byte through the fifo. The descriptor is
@@ -196,21 +204,22 @@ static long close_but(u32 from, int a, int b)
 HANDLER(gate)
 {
 	char b;
-	int gate = c->slots[SLOT_GATE];
-	(void)op;
+	const int gate = c->slots[SLOT_GATE];
+	const int keep[3] = {gate, op_slot(c, op, GATE_STDOUT), op_slot(c, op, GATE_STDERR)};
 	/* Nothing of the host stays open while it waits, perhaps for days, but the
-	 * fifo: the socket is to a creator that is gone. */
-	if (close_but((u32)c->sync, gate, -1) < 0) {
+	 * fifo and the files that the config names for the output of hooks: the socket
+	 * is to a creator that is gone. */
+	if (close_but((u32)c->sync, keep, 3) < 0) {
 		for (u32 fd = (u32)c->sync; fd <= c->last_fd; fd++)
-			if ((int)fd != gate)
+			if (!among((int)fd, keep, 3))
 				(void)sys_close((int)fd);
 		for (u32 i = 0; i < c->nslots; i++)
-			if (c->slots[i] >= 0 && c->slots[i] != gate)
+			if (c->slots[i] >= 0 && !among(c->slots[i], keep, 3))
 				(void)sys_close(c->slots[i]);
 	}
 	for (u32 i = 0; i < c->nslots; i++)
-		c->slots[i] = -EBADF;
-	c->slots[SLOT_GATE] = gate;
+		if (!among(c->slots[i], keep, 3))
+			c->slots[i] = -EBADF;
 	c->sync = -EBADF;
 	c->gated = 1;
 	/* What has been read of the plan would be read again if it were needed. */
@@ -246,12 +255,11 @@ HANDLER(fd_close)
 	default_signals();
 	long r = sys3(__NR_close_range, from, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
 	if (r == -EINVAL) {
-		/* Before 5.11 it can only close: all but the ways of a sync, of start and
-		 * of a last report. */
-		int gate = c->slots[SLOT_GATE];
-		(void)sys3(__NR_fcntl, c->sync, F_SETFD, FD_CLOEXEC);
-		(void)sys3(__NR_fcntl, gate, F_SETFD, FD_CLOEXEC);
-		r = close_but(from, c->sync, gate);
+		/* Before 5.11: one by one what was meant for this process, as a sync, start
+		 * and the hooks may still need it; what it has opened itself is done with. */
+		for (u32 fd = from; fd <= c->last_fd; fd++)
+			(void)sys3(__NR_fcntl, fd, F_SETFD, FD_CLOEXEC);
+		r = sys3(__NR_close_range, from > c->last_fd ? from : c->last_fd + 1, ~0u, 0);
 	}
 	return r < 0 ? fail(c, STEP_CLOSE_RANGE, r) : 0;
 }

@@ -85,10 +85,11 @@ __attribute__((noreturn)) static void hook_child(struct ctx *c, const struct op 
 {
 	/* Who am I: a child in the container's namespaces, with the init's privilege,
 	 * that has nothing of the init's but these three descriptors. */
+	int log[2] = {op_slot(c, op, HOOK_RUN_STDOUT), op_slot(c, op, HOOK_RUN_STDERR)};
 	(void)sys2(__NR_setpgid, 0, 0);
 	(void)sys3(__NR_dup3, in, 0, 0);
-	(void)sys3(__NR_dup3, out, 1, 0);
-	(void)sys3(__NR_dup3, out, 2, 0);
+	for (int i = 0; i < 2; i++)
+		(void)sys3(__NR_dup3, log[i] < 0 ? out : log[i], i + 1, 0);
 	/* The descriptors that the caller preserves are for the program alone. Where
 	 * the kernel lacks the flag (before 5.11) hooks see them, too. */
 	(void)sys3(__NR_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);

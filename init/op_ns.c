@@ -55,7 +55,7 @@ HANDLER(ns_join)
 {
 	/* The groups go while they still can: a user namespace may deny setgroups(2),
 	 * and those of the host must not come along. */
-	if (op->num[NS_JOIN_TYPE] == CLONE_NEWUSER)
+	if (op->num[NS_JOIN_TYPE] == CLONE_NEWUSER && !(op->flags & FLAG_KEEP_GROUPS))
 		(void)sys2(__NR_setgroups, 0, NULL);
 	long r = sys2(__NR_setns, op_slot(c, op, NS_JOIN_NS), op->num[NS_JOIN_TYPE]);
 	return r < 0 ? fail(c, STEP_SETNS, r) : 0;
@@ -122,9 +122,9 @@ HANDLER(fork)
 
 HANDLER(become_root)
 {
-	(void)op;
 	/* Where setgroups is denied the inherited groups stay; that is the mapping's rule. */
-	(void)sys2(__NR_setgroups, 0, NULL);
+	if (!(op->flags & FLAG_KEEP_GROUPS))
+		(void)sys2(__NR_setgroups, 0, NULL);
 	long r = sys3(__NR_setresgid, 0, 0, 0);
 	if (r < 0)
 		return fail(c, STEP_SETGID, r);

@@ -103,8 +103,8 @@ warning config linux.rootfsPropagation "rslave": is not one of private, shared, 
 error config linux.namespaces[0].type "net": is not a namespace type; use pid, network, ipc, mount, uts, user, cgroup or time [config-linux.md#namespaces]
 error config root.path: is required [config.md#root]
 `},
-		{"a member of a refused field", config(`linux: {"intelRdt": {"memBwSchema": "x"}}`),
-			"error config linux.intelRdt: is not supported by this version of tare [config-linux.md#intelrdt]\n"},
+		{"a member that needs another", config(`linux: {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "x"}}`),
+			"error config linux.seccomp.listenerMetadata \"x\": must not be set without listenerPath [config-linux.md#seccomp]\n"},
 		{"warnings beside errors", config(`hostname: "h"`, `linux: {"namespaces": [{"type": "mount"}]}`, `mounts: [{"destination": "a", "type": "tmpfs"}]`),
 			`error config hostname "h": needs a uts namespace in linux.namespaces, or it would rename the host [config.md#hostname]
 warning config mounts[0].destination "a": is not absolute: taken from the root [config.md#mounts]

@@ -97,7 +97,7 @@ func (c *Container) Start() error {
 	if len(rec.Poststart) == 0 {
 		return nil
 	}
-	if err := hooks.RunAll("poststart", rec.Poststart, stateJSON(rec, Running, rec.Pid), rec.Bundle); err != nil {
+	if err := hooks.RunAll("poststart", rec.Poststart, hookSetting(rec, Running, rec.Pid)); err != nil {
 		c.destroy() // runtime.md, 9
 		return err
 	}
@@ -307,6 +307,9 @@ func remove(rec *state.Record) error {
 	if err := removeCgroups(rec); err != nil {
 		return err
 	}
+	if err := removeRdt(rec); err != nil {
+		return err
+	}
 	if len(rec.Poststop) == 0 {
 		return rec.Remove()
 	}
@@ -327,7 +330,7 @@ func (w *HookWarnings) Error() string { return errors.Join(w.Errs...).Error() }
 func (w *HookWarnings) Unwrap() []error { return w.Errs }
 
 func poststop(rec *state.Record) error {
-	errs := hooks.RunEach("poststop", rec.Poststop, stateJSON(rec, Stopped, 0), rec.Bundle)
+	errs := hooks.RunEach("poststop", rec.Poststop, hookSetting(rec, Stopped, 0))
 	if len(errs) > 0 {
 		return &HookWarnings{Errs: errs}
 	}

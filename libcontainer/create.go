@@ -79,7 +79,7 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 		err = h.finish()
 	}
 	if err == nil && !gate {
-		if err = hooks.RunAll("poststart", rec.Poststart, stateJSON(rec, Running, h.pid), rec.Bundle); err != nil {
+		if err = hooks.RunAll("poststart", rec.Poststart, hookSetting(rec, Running, h.pid)); err != nil {
 			h.hooked = true
 		}
 	}
@@ -89,6 +89,7 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	if h.locked {
 		runtime.UnlockOSThread()
 	}
+	defer h.closeDevices()
 	if err != nil {
 		h.fail()
 		return nil, err
@@ -133,6 +134,7 @@ func fillRecord(rec *state.Record, o *CreateOptions, spec *specs.Spec, res *spec
 			}
 		}
 	}
+	recordRdt(rec, res.RdtGroups)
 	if res.HostMounts {
 		rec.HostMounts, rec.MountNS = true, res.MountNS
 		_ = inMountNS(rec.MountNS, func() error {

@@ -115,7 +115,16 @@ func reportError(p *plan.Plan, r *initproto.Report) error {
 	case plan.OpExec:
 		return &ExecError{Program: op.Program(), Err: r.Errno}
 	}
-	return &OpError{Field: op.Field, Value: op.Value(), Step: step, Detail: r.Detail, Op: op.Code.Name(), Index: int(r.Op), Of: len(p.Ops), Err: r.Errno}
+	return &OpError{Field: op.Field, Value: op.Value(), Step: step, Detail: detail(op, r), Op: op.Code.Name(), Index: int(r.Op), Of: len(p.Ops), Err: r.Errno}
+}
+
+// detail is what the init has reported besides, or else what the kernel's errno
+// does not say.
+func detail(op *plan.Op, r *initproto.Report) string {
+	if r.Detail == "" && r.Errno == syscall.EPERM && op.Code == plan.OpMountFs && op.MountFsType() == "sysfs" {
+		return "sysfs can be mounted only with a network namespace that belongs to the container's user namespace; bind the host's /sys instead"
+	}
+	return r.Detail
 }
 
 // hostError is the same for ops of the host's side.

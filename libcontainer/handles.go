@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tare-oci/tare/internal/plan"
 	"github.com/tare-oci/tare/internal/sys"
 )
 
@@ -45,28 +46,49 @@ func openTree(path string, recursive bool) (int, error) {
 	return fd, nil
 }
 
-// idmapTree maps the owners of a detached tree through a user namespace that
-// exists only to carry the map.
-func idmapTree(tree int, uids, gids []string, recursive bool) error {
-	ns, err := mapNamespace(uids, gids)
-	if err != nil {
-		return err
+// idmapTree maps the owners of a detached tree through a user namespace: that of
+// the container, or one that exists only to carry the map.
+func (h *host) idmapTree(op *plan.Op) error {
+	tree, slot, uids, gids := op.TreeIdmapArgs()
+	ns := h.slots[slot]
+	if slot == plan.NoSlot {
+		var err error
+		if ns, err = h.mapNamespace(uids, gids); err != nil {
+			return err
+		}
 	}
-	defer unix.Close(ns)
 	flags := uint(unix.AT_EMPTY_PATH)
-	if recursive {
+	if op.Has(plan.FlagRecursive) {
 		flags |= unix.AT_RECURSIVE
 	}
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns)}
-	if err := unix.MountSetattr(tree, "", flags, &attr); err != nil {
+	if err := unix.MountSetattr(h.slots[tree], "", flags, &attr); err != nil {
 		return fmt.Errorf("mount_setattr for an id-mapped mount (its file system must support it): %w", err)
 	}
 	return nil
 }
 
-// mapNamespace makes a user namespace with the maps, held by a short-lived
+// mapNamespace returns the user namespace with these maps; mounts with the same
+// maps share it.
+func (h *host) mapNamespace(uids, gids []string) (int, error) {
+	key := strings.Join(uids, ",") + ";" + strings.Join(gids, ",")
+	if ns, ok := h.idmaps[key]; ok {
+		return ns, nil
+	}
+	ns, err := newMapNamespace(uids, gids)
+	if err != nil {
+		return -1, err
+	}
+	if h.idmaps == nil {
+		h.idmaps = make(map[string]int)
+	}
+	h.idmaps[key] = ns
+	return ns, nil
+}
+
+// newMapNamespace makes a user namespace with the maps, held by a short-lived
 // process that does nothing.
-func mapNamespace(uids, gids []string) (int, error) {
+func newMapNamespace(uids, gids []string) (int, error) {
 	var h host
 	exe, err := h.openInit(16)
 	if err != nil {

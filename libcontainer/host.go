@@ -13,7 +13,9 @@ import (
 	"github.com/tare-oci/tare/hooks"
 	"github.com/tare-oci/tare/internal/cgroup"
 	"github.com/tare-oci/tare/internal/initproto"
+	"github.com/tare-oci/tare/internal/netdev"
 	"github.com/tare-oci/tare/internal/plan"
+	"github.com/tare-oci/tare/internal/rdt"
 	"github.com/tare-oci/tare/internal/state"
 	"github.com/tare-oci/tare/specconv"
 )
@@ -47,6 +49,9 @@ type host struct {
 	netMade       bool          // by this side: its inode is known
 	net           *network      // the network namespace that is being made
 	limits        cgroup.Writer // keeps a file open over the many lines of a device list
+	devices       *netdev.Mover // open while devices may have to be given back
+	idmaps        map[string]int
+	rdtMade       []string // resctrl groups that were not there before
 }
 
 func newHost(p *plan.Plan, rec *state.Record, o *CreateOptions) *host {
@@ -123,8 +128,19 @@ func (h *host) prepare(op *plan.Op) (int, error) {
 	case plan.OpTreeOpen:
 		return openTree(op.TreeOpenArgs(), op.Has(plan.FlagRecursive))
 	case plan.OpTreeIdmap:
-		tree, uids, gids := op.TreeIdmapArgs()
-		return -1, idmapTree(h.slots[tree], uids, gids, op.Has(plan.FlagRecursive))
+		return -1, h.idmapTree(op)
+	case plan.OpDeviceNode:
+		return deviceNode(op.DeviceNodeArgs())
+	case plan.OpHookLog:
+		return openHookLog(op.HookLogArgs())
+	case plan.OpRdtGroup:
+		return -1, h.rdtGroup(op)
+	case plan.OpRdtSchema:
+		return -1, h.rdtSchema(op)
+	case plan.OpRdtJoin:
+		return -1, rdt.Join(op.RdtJoinArgs(), h.pid)
+	case plan.OpNetdevMove:
+		return -1, h.moveDevice(op.NetdevMoveArgs())
 	case plan.OpCgroupMake:
 		return h.makeCgroup(op)
 	case plan.OpCgroupWrite:
@@ -194,7 +210,7 @@ func (h *host) hook(op *plan.Op) error {
 	h.hooked = true
 	// "created", because the environment is there: the hooks are steps 3 to 5 of
 	// the lifecycle, and creating it is step 2 (runtime.md).
-	return hooks.Run(kind, index, &hook, stateJSON(h.rec, Created, h.pid), h.rec.Bundle)
+	return hooks.Run(kind, index, &hook, hookSetting(h.rec, Created, h.pid))
 }
 
 // beforeStart tells the caller that foreign code is about to run.

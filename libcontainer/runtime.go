@@ -106,6 +106,7 @@ func (o *CreateOptions) compile(spec *specs.Spec, gate bool) (*specconv.Result, 
 	}
 	if l := spec.Linux; l != nil {
 		want.LSM = want.LSM || l.MountLabel != ""
+		want.Resctrl = l.IntelRdt != nil
 	}
 	return specconv.Compile(specconv.Input{ID: o.ID, Bundle: o.Bundle, Spec: spec, Facts: probe.Host(want), Gate: gate,
 		NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, PreserveFDs: o.PreserveFDs,

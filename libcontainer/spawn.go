@@ -110,6 +110,10 @@ func (h *host) closeSlots() {
 			h.slots[i] = -1
 		}
 	}
+	for key, ns := range h.idmaps {
+		unix.Close(ns)
+		delete(h.idmaps, key)
+	}
 	h.order = nil
 }
 

@@ -7,8 +7,10 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/tare-oci/tare/hooks"
 	"github.com/tare-oci/tare/internal/ojson"
 	"github.com/tare-oci/tare/internal/state"
+	"github.com/tare-oci/tare/specconv"
 )
 
 // stateJSON is the state that hooks read on their stdin (runtime.md, State).
@@ -25,6 +27,12 @@ func stateJSON(rec *state.Record, status Status, pid int) []byte {
 	annotations(&w, rec.Annotations)
 	w.End()
 	return w.Bytes()
+}
+
+// hookSetting is what a hook of the runtime's namespaces finds.
+func hookSetting(rec *state.Record, status Status, pid int) *hooks.Setting {
+	return &hooks.Setting{State: stateJSON(rec, status, pid), Dir: rec.Bundle,
+		Stdout: rec.Annotations[specconv.HookStdout], Stderr: rec.Annotations[specconv.HookStderr]}
 }
 
 func annotations(w *ojson.Writer, m map[string]string) {

@@ -43,6 +43,8 @@ type Result struct {
 	// empty, below the root, and delete has to remove them.
 	HostMounts bool
 	MountNS    string
+	// RdtGroups are the resctrl directories that the process joins.
+	RdtGroups []RdtGroup
 	// Warnings are for the log: what the spec says to warn about and go on.
 	Warnings []string
 }
@@ -53,6 +55,14 @@ type CgroupDir struct {
 	Mount     string
 	Path      string // below Mount, begins with a slash
 	V2        bool
+}
+
+// RdtGroup is one group of resctrl.
+type RdtGroup struct {
+	Path string
+	// Own says that it is named after the container, and goes with it if it was
+	// made for it.
+	Own bool
 }
 
 // compiler carries one compilation.
@@ -68,6 +78,8 @@ type compiler struct {
 	propagation uint64 // linux.rootfsPropagation, read once
 	caps        capSets
 	lateNet     bool // the network namespace comes after the first record
+	rdtGroups   []rdtGroup
+	hookLogs    [2]plan.Slot // for stdout and stderr of the init's hooks
 }
 
 // Compile turns a config into a plan. The error is a *field.Invalid with one
@@ -81,6 +93,9 @@ func Compile(in Input) (*Result, error) {
 		return nil, &field.Error{Why: err.Error(), Class: field.Bug}
 	}
 	res := &Result{Plan: &c.plan, Cgroups: c.cgroups, HostMounts: !c.ns.isNew(plan.NewNS), MountNS: c.ns.pathOf(plan.NewNS)}
+	for _, g := range c.rdtGroups {
+		res.RdtGroups = append(res.RdtGroups, RdtGroup{Path: g.path, Own: g.own})
+	}
 	for _, w := range c.warnings {
 		res.Warnings = append(res.Warnings, w.Error())
 	}
@@ -100,6 +115,7 @@ func compile(in Input) *compiler {
 	c.checkVersion()
 	c.checkPlatform()
 	c.checkProcess()
+	c.checkAnnotations()
 	if c.Spec.Root == nil {
 		c.errs.Add("root", "", "is required on Linux (config.md, Root)")
 		c.Spec = withRoot(c.Spec)
@@ -112,7 +128,11 @@ func compile(in Input) *compiler {
 	c.emitNsOpen()
 	mounts := c.readMounts()
 	c.emitTrees(mounts)
+	devices := c.readDevices()
+	c.emitNodes(devices, mounts)
 	c.emitCgroups()
+	c.emitIntelRdt()
+	c.emitHookLogs()
 	if c.Gate {
 		c.add(plan.GateOpen("process"))
 	}
@@ -128,6 +148,7 @@ func compile(in Input) *compiler {
 	c.emitCgroupJoin()
 	c.emitOomScore()
 	c.emitEnter(shape)
+	c.emitHostPart()
 	c.add(plan.Session())
 	if !c.NoNewKeyring {
 		c.add(plan.Keyring("_ses." + c.ID))
@@ -138,7 +159,7 @@ func compile(in Input) *compiler {
 	c.emitRootBind()
 	c.emitHandles()
 	c.emitMounts(mounts)
-	c.emitDevices(mounts)
+	c.emitDevices(devices, mounts)
 
 	// hooks: the namespaces and the mounts are there, the old root still is too.
 	c.emitRuntimeHooks()

@@ -36,13 +36,7 @@ var conformanceConfigs = map[string]struct{ facts, config string }{
 
 // refusedConfigs have one error each: the field of their name is set.
 var refusedConfigs = map[string]string{
-	"process.terminal":                plainHead + `"process": {"args": ["x"], "cwd": "/", "terminal": true}}`,
-	"linux.netDevices.*.name":         plainHead + plainProcess + `, "linux": {"namespaces": [{"type": "network"}], "netDevices": {"eth0": {"name": "lan"}}}}`,
-	"linux.intelRdt.closID":           withRdt(`"closID": "a"`),
-	"linux.intelRdt.schemata":         withRdt(`"schemata": ["L3:0=f"]`),
-	"linux.intelRdt.l3CacheSchema":    withRdt(`"l3CacheSchema": "L3:0=f"`),
-	"linux.intelRdt.memBwSchema":      withRdt(`"memBwSchema": "MB:0=50"`),
-	"linux.intelRdt.enableMonitoring": withRdt(`"enableMonitoring": true`),
+	"process.terminal": plainHead + `"process": {"args": ["x"], "cwd": "/", "terminal": true}}`,
 	"linux.seccomp.listenerPath": plainHead + plainProcess[:len(plainProcess)-1] + `, "noNewPrivileges": true}, "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW",
 		"listenerPath": "/run/agent", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}}}`,
 	"linux.seccomp.listenerMetadata": plainHead + plainProcess[:len(plainProcess)-1] + `, "noNewPrivileges": true}, "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW",

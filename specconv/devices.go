@@ -26,6 +26,8 @@ type device struct {
 	dev   uint64
 	uid   uint32
 	gid   uint32
+	owned bool      // mode or owner are the config's, not the default
+	node  plan.Slot // filled when the host makes the node
 }
 
 // defaultDevices are those that config-linux.md ("Default Devices") demands.
@@ -102,17 +104,61 @@ func (c *compiler) readDevice(f string, d *specs.LinuxDevice) (device, bool) {
 	if d.GID != nil {
 		n.gid = *d.GID
 	}
+	n.owned = d.FileMode != nil || d.UID != nil || d.GID != nil
 	return n, c.errs.Len() == before
+}
+
+// emitNodes makes the devices whose mode or owner the config sets and which the
+// process could not make, because it is in a user namespace. Only a host that is
+// root itself can; the nodes are bound into the container like other mounts.
+func (c *compiler) emitNodes(devices []device, mounts []mount) {
+	if !c.userns() && !c.Facts.UserNS || boundDev(mounts) {
+		return
+	}
+	bit, _ := plan.CapBit("CAP_MKNOD")
+	can := c.ns.isNew(plan.NewUser) && !c.Facts.UserNS && c.Facts.EUID == 0 && c.Facts.Caps>>bit&1 != 0
+	for i := range devices {
+		d := &devices[i]
+		if !d.owned || d.mode&0o170000 == sIFIFO {
+			continue
+		}
+		if !can {
+			c.warn(d.field, "", "fileMode, uid and gid are those of the host's "+d.at+", which is bound: nodes cannot be made here")
+			continue
+		}
+		l := c.linux()
+		c.checkMapped(d.field+".uid", d.uid, l.UIDMappings, "linux.uidMappings")
+		c.checkMapped(d.field+".gid", d.gid, l.GIDMappings, "linux.gidMappings")
+		d.node = c.plan.NewSlot("node-" + d.at[strings.LastIndexByte(d.at, '/')+1:])
+		c.add(plan.DeviceNode(d.field, d.mode, d.dev, hostID(d.uid, l.UIDMappings), hostID(d.gid, l.GIDMappings), d.node))
+	}
+}
+
+// hostID is what an id of the container is on the host.
+func hostID(id uint32, maps []specs.LinuxIDMapping) uint32 {
+	for _, m := range maps {
+		if id >= m.ContainerID && uint64(id) < uint64(m.ContainerID)+uint64(m.Size) {
+			return m.HostID + (id - m.ContainerID)
+		}
+	}
+	return id
+}
+
+// boundDev says that /dev is bound from the host.
+func boundDev(mounts []mount) bool {
+	for i := range mounts {
+		if mounts[i].bind && mounts[i].at == "/dev" {
+			return true
+		}
+	}
+	return false
 }
 
 // emitDevices fills /dev. A /dev bound from the host is the caller's business,
 // and is left as it is.
-func (c *compiler) emitDevices(mounts []mount) {
-	devices := c.readDevices()
-	for i := range mounts {
-		if mounts[i].bind && mounts[i].at == "/dev" {
-			return
-		}
+func (c *compiler) emitDevices(devices []device, mounts []mount) {
+	if boundDev(mounts) {
+		return
 	}
 	taken := func(at string) bool {
 		for i := range devices {
@@ -142,9 +188,14 @@ func (c *compiler) emitDevices(mounts []mount) {
 	}
 }
 
-// emitDevice makes the node where the kernel allows it, and elsewhere binds the
-// host's node of the same name, whose type and number the op verifies.
+// emitDevice makes the node where the kernel allows it. Elsewhere it binds the one
+// that the host has made (emitNodes), or the host's own of the same name, whose
+// type and number the op verifies.
 func (c *compiler) emitDevice(d device) {
+	if d.node != plan.NoSlot {
+		c.add(plan.MountBind(plan.Mount{Field: d.field, Tree: d.node, At: d.at, Flags: plan.FlagMakeFile}))
+		return
+	}
 	if c.userns() || c.Facts.UserNS {
 		if d.mode&0o170000 == sIFIFO {
 			c.add(plan.DeviceMake(d.field, d.at, d.mode, d.dev, d.uid, d.gid))

@@ -70,7 +70,7 @@ func withDevice(d specs.LinuxDevice) func(*specs.Spec) {
 	return func(s *specs.Spec) { s.Linux.Devices = []specs.LinuxDevice{d} }
 }
 
-var mistakes = []mutation{
+var mistakes = append(linuxMistakes, []mutation{
 	{"no version", func(s *specs.Spec) { s.Version = "" }, `config ociVersion: is required`},
 	{"odd version", func(s *specs.Spec) { s.Version = "1.x" }, `config ociVersion "1.x": is not a version of the form 1.x.y`},
 	{"version without dots", func(s *specs.Spec) { s.Version = "1" }, `config ociVersion "1": is not a version of the form 1.x.y`},
@@ -168,7 +168,7 @@ config linux.timeOffsets.realtime: is not a clock with an offset; use monotonic 
 	{"half a map", mounted(specs.Mount{Destination: "/a", Type: "bind", Source: "/b", UIDMappings: ids(0, 1, 1)}),
 		`config mounts[0].uidMappings: must be given together with gidMappings`},
 	{"idmap without maps", mounted(specs.Mount{Destination: "/a", Type: "bind", Source: "/b", Options: []string{"bind", "idmap"}}),
-		`config mounts[0].options "idmap": needs uidMappings and gidMappings, here or in linux with a new user namespace`},
+		`config mounts[0].options "idmap": needs uidMappings and gidMappings, or a user namespace in linux.namespaces whose own are meant`},
 	{"empty map", mounted(specs.Mount{Destination: "/a", Type: "bind", Source: "/b", UIDMappings: ids(0, 1, 0), GIDMappings: ids(0, 1, 0)}),
 		`config mounts[0].gidMappings[0].size "0": must be at least 1
 config mounts[0].uidMappings[0].size "0": must be at least 1`},
@@ -241,8 +241,7 @@ config process.scheduler.runtime "1000": must be at least 1024 ns (sched(7))`},
 		s.Linux.Personality = &specs.LinuxPersonality{Domain: "BSD", Flags: []specs.LinuxPersonalityFlag{"F"}}
 	}, `config linux.personality.domain "BSD": is not an execution domain; use LINUX, LINUX32
 config linux.personality.flags[0] "F": no flags are defined (config-linux.md, Personality)`},
-	{"intelRdt", func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{} }, `config linux.intelRdt: is not supported by this version of tare`},
-}
+}...)
 
 func compileOn(f *facts.Facts, s *specs.Spec) error {
 	_, err := Compile(Input{ID: "x", Bundle: "/b", Spec: s, Facts: f, Gate: true})
@@ -309,7 +308,7 @@ func overlap(a, b mutation) bool {
 			path := strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' || r == ':' || r == '[' })[0]
 			switch top, second, _ := strings.Cut(path, "."); {
 			case top == "process" && strings.HasPrefix(second, "user"), top == "linux" && strings.HasSuffix(second, "Mappings"),
-				second == "namespaces", second == "timeOffsets", second == "sysctl", top == "hostname", top == "domainname",
+				second == "namespaces", second == "timeOffsets", second == "sysctl", second == "netDevices", second == "devices", top == "hostname", top == "domainname",
 				top == "mounts": // all depend on linux.namespaces
 				out["namespaces"] = true
 			default:
@@ -329,12 +328,14 @@ func overlap(a, b mutation) bool {
 
 // elsewhere are reasons that other tests of this package assert, with where.
 var elsewhere = map[string]string{
-	"needs Linux 5.12 for id-mapped mounts":                                              "golden error-idmap-5.10",
-	"cannot be set in the user namespace of an unprivileged caller (user_namespaces(7))": "golden error-rootless-groups",
-	"the systemd cgroup driver is not supported by this version of tare":                 "golden error-systemd",
-	"needs CAP_SYS_ADMIN, or process.noNewPrivileges (seccomp(2))":                       "TestSeccompWithoutPrivilege",
-	"seccomp listeners are not supported by this version of tare":                        "TestSeccompListener",
-	"consoles are not supported by this version of tare":                                 "TestTerminal",
+	"needs CAP_NET_ADMIN over the runtime's network namespace, from which devices are moved": "golden error-net-devices-rootless",
+	"is required for a container with this ID, which resctrl has a file of its own for":      "TestReservedRdtNames",
+	"needs Linux 5.12 for id-mapped mounts":                                                  "golden error-idmap-5.10",
+	"cannot be set in the user namespace of an unprivileged caller (user_namespaces(7))":     "golden error-rootless-groups",
+	"the systemd cgroup driver is not supported by this version of tare":                     "golden error-systemd",
+	"needs CAP_SYS_ADMIN, or process.noNewPrivileges (seccomp(2))":                           "TestSeccompWithoutPrivilege",
+	"seccomp listeners are not supported by this version of tare":                            "TestSeccompListener",
+	"consoles are not supported by this version of tare":                                     "TestTerminal",
 }
 
 func TestTerminal(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 // read out of the tables that Compile itself uses, whatever this host can do.
 func Features() *features.Features {
 	yes, no := true, false
+	unsafe := append([]string{"bundle", "org.systemd.property.", "org.criu.config"}, annotations[:]...)
 	names := make([]string, len(nsTypes))
 	for i := range nsTypes {
 		names[i] = string(nsTypes[i].name)
@@ -36,15 +37,15 @@ func Features() *features.Features {
 				Archs: seccomp.Archs(), KnownFlags: seccomp.Flags(), SupportedFlags: seccomp.Flags()},
 			Apparmor:        &features.Apparmor{Enabled: &yes},
 			Selinux:         &features.Selinux{Enabled: &yes},
-			IntelRdt:        &features.IntelRdt{Enabled: &no},
+			IntelRdt:        &features.IntelRdt{Enabled: &yes, Schemata: &yes, Monitoring: &yes},
 			MemoryPolicy:    &features.MemoryPolicy{Modes: nameList(memoryModes), Flags: nameList(memoryFlags)},
 			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &yes}},
-			NetDevices:      &features.NetDevices{Enabled: &no},
+			NetDevices:      &features.NetDevices{Enabled: &yes},
 		},
 		Annotations: map[string]string{"org.opencontainers.runc.checkpoint.enabled": "false"},
 		// Engines that let users set annotations filter these, which a runtime of
 		// this kind may act on.
-		PotentiallyUnsafeConfigAnnotations: []string{"bundle", "org.systemd.property.", "org.criu.config"},
+		PotentiallyUnsafeConfigAnnotations: unsafe,
 	}
 }
 

@@ -1,6 +1,7 @@
 package specconv
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,5 +120,31 @@ func TestSeccompFeaturesAreTrue(t *testing.T) {
 		p := specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Flags: []specs.LinuxSeccompFlag{specs.LinuxSeccompFlag(n)},
 			Syscalls: []specs.LinuxSyscall{notify}, ListenerPath: "/run/listener"}
 		check(n, p)
+	}
+}
+
+// The features that are one word each: what they promise compiles.
+func TestFeaturesOfFields(t *testing.T) {
+	f := Features()
+	for name, on := range map[string]*bool{"intelRdt": f.Linux.IntelRdt.Enabled, "schemata": f.Linux.IntelRdt.Schemata, "monitoring": f.Linux.IntelRdt.Monitoring,
+		"netDevices": f.Linux.NetDevices.Enabled} {
+		if on == nil || !*on {
+			t.Errorf("%s is not listed", name)
+		}
+	}
+	spec := Default()
+	spec.Linux.NetDevices = map[string]specs.LinuxNetDevice{"eth1": {Name: "eth%d"}}
+	spec.Linux.IntelRdt = &specs.LinuxIntelRdt{Schemata: []string{"L3:0=f"}, EnableMonitoring: true}
+	spec.Annotations = map[string]string{}
+	for _, a := range annotations {
+		spec.Annotations[a] = "/x"
+		if !slices.Contains(f.PotentiallyUnsafeConfigAnnotations, a) {
+			t.Errorf("%s is not listed as unsafe", a)
+		}
+	}
+	spec.Annotations[KeepGroups] = "1"
+	res, err := Compile(Input{ID: "x", Bundle: "/b", Spec: spec, Facts: readFacts(t, "resctrl-6.12"), Gate: true})
+	if err != nil || len(res.Warnings) != 0 {
+		t.Error(err, res)
 	}
 }

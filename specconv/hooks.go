@@ -119,7 +119,7 @@ func (c *compiler) emitContainerHooks(kind string, hooks []specs.Hook, status sp
 		h := &hooks[i]
 		f := field.Index("hooks."+kind, i)
 		if c.checkHook(f, h) {
-			c.add(plan.HookRun(f, i, h.Path, hookArgs(h), h.Env, timeout(h), head, tail))
+			c.add(plan.HookRun(f, i, h.Path, hookArgs(h), h.Env, timeout(h), head, tail).WithOutput(c.hookLogs[0], c.hookLogs[1]))
 		}
 	}
 }

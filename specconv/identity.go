@@ -107,6 +107,9 @@ func (c *compiler) emitIdentity() {
 			}
 		}
 	}
+	if c.keepGroups() {
+		flags, groups = flags|plan.FlagKeepGroups, nil
+	}
 	c.add(plan.Identity("process.user", u.UID, u.GID, umask, groups, flags))
 }
 

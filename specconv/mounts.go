@@ -82,8 +82,12 @@ func (c *compiler) checkMount(n *mount) {
 	if (len(m.UIDMappings) > 0) != (len(m.GIDMappings) > 0) {
 		c.errs.Add(f+".uidMappings", "", "must be given together with gidMappings")
 	}
-	if n.opt.idmap && !mapped && !c.ns.isNew(plan.NewUser) {
-		c.errs.Add(f+".options", "idmap", "needs uidMappings and gidMappings, here or in linux with a new user namespace")
+	if m.Type == "sysfs" && !n.bind && c.ns.isNew(plan.NewUser) && !c.ns.own(plan.NewNet) {
+		c.errs.Add(f+".type", m.Type, "needs a network namespace in linux.namespaces: in a user namespace the kernel mounts sysfs only"+
+			" together with a network namespace of that user namespace; bind the host's "+n.at+" instead")
+	}
+	if n.opt.idmap && !mapped && !c.ns.own(plan.NewUser) {
+		c.errs.Add(f+".options", "idmap", "needs uidMappings and gidMappings, or a user namespace in linux.namespaces whose own are meant")
 	}
 	if (mapped || n.opt.idmap) && !c.Facts.Kernel(5, 12) {
 		c.errs.AddHost(f+".uidMappings", "", "needs Linux 5.12 for id-mapped mounts")
@@ -144,11 +148,16 @@ func (c *compiler) emitTrees(mounts []mount) {
 			continue
 		}
 		uids, gids := n.spec.UIDMappings, n.spec.GIDMappings
-		if len(uids) == 0 {
-			uids, gids = c.linux().UIDMappings, c.linux().GIDMappings
-		}
 		if !n.opt.ridmap {
 			flags = 0
+		}
+		if len(uids) == 0 {
+			// The container's own; those of one that is joined are its namespace's.
+			if slot, ok := c.ns.joinedSlot(plan.NewUser); ok {
+				c.add(plan.TreeIdmapLike(n.field+".options", n.tree, slot, flags))
+				continue
+			}
+			uids, gids = c.linux().UIDMappings, c.linux().GIDMappings
 		}
 		c.add(plan.TreeIdmap(n.field+".uidMappings", n.tree, idLines(uids), idLines(gids), flags))
 	}

@@ -76,6 +76,16 @@ func (n *namespaces) pathOf(flag uint64) string {
 	return ""
 }
 
+// joinedSlot is where the host has opened a namespace that is joined.
+func (n *namespaces) joinedSlot(flag uint64) (plan.Slot, bool) {
+	for i := range n.joins {
+		if n.joins[i].flag == flag {
+			return n.joins[i].slot, true
+		}
+	}
+	return plan.NoSlot, false
+}
+
 // own says that the container does not share this namespace with the runtime.
 func (n *namespaces) own(flag uint64) bool { return n.isNew(flag) || n.isJoined(flag) }
 

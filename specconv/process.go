@@ -49,27 +49,14 @@ func (c *compiler) checkProcess() {
 	if s := p.OOMScoreAdj; s != nil && (*s < -1000 || *s > 1000) {
 		c.errs.Add("process.oomScoreAdj", strconv.Itoa(*s), "must be between -1000 and 1000")
 	}
-	c.checkUnsupported(p)
+	c.checkUnsupported()
 }
 
-// checkUnsupported names every field that this version knows and cannot honour:
-// nothing is taken silently.
-func (c *compiler) checkUnsupported(p *specs.Process) {
-	const why = "is not supported by this version of tare"
-	l := c.linux()
-	for _, u := range []struct {
-		set  bool
-		path string
-	}{
-		{l.IntelRdt != nil, "linux.intelRdt"},
-		{len(l.NetDevices) > 0, "linux.netDevices"},
-	} {
-		if u.set {
-			c.errs.Add(u.path, "", why)
-		}
-	}
+// checkUnsupported names what this version knows and cannot honour: nothing is
+// taken silently.
+func (c *compiler) checkUnsupported() {
 	if c.SystemdCgroup {
-		c.errs.Add("linux.cgroupsPath", l.CgroupsPath, "the systemd cgroup driver is not supported by this version of tare")
+		c.errs.Add("linux.cgroupsPath", c.linux().CgroupsPath, "the systemd cgroup driver is not supported by this version of tare")
 	}
 }
 
@@ -183,7 +170,7 @@ func (c *compiler) emitStart() {
 		// The host answers when the state is saved and the pid file written; if it
 		// dies before, so does the process.
 		c.add(plan.SyncAwait(SyncRecorded))
-		c.add(plan.Gate())
+		c.add(plan.Gate().WithOutput(c.gateLogs()))
 	}
 	c.emitStartHooks()
 	if !early {

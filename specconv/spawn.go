@@ -98,7 +98,11 @@ func (c *compiler) emitEnter(s shape) {
 		c.add(plan.NsJoin(j.field, j.flag, j.slot))
 	}
 	if s.joinU != nil {
-		c.add(plan.NsJoin(s.joinU.field, s.joinU.flag, s.joinU.slot))
+		join := plan.NsJoin(s.joinU.field, s.joinU.flag, s.joinU.slot)
+		if c.keepGroups() {
+			join.Flags |= plan.FlagKeepGroups
+		}
+		c.add(join)
 	}
 	if s.unshareU {
 		c.add(plan.Unshare("linux.namespaces", plan.NewUser))
@@ -107,7 +111,11 @@ func (c *compiler) emitEnter(s shape) {
 		c.add(plan.SyncAwait("ids-mapped"))
 	}
 	if s.becomeTop {
-		c.add(plan.BecomeRoot("linux.uidMappings"))
+		top := plan.BecomeRoot("linux.uidMappings")
+		if c.keepGroups() {
+			top.Flags |= plan.FlagKeepGroups
+		}
+		c.add(top)
 	}
 	for _, j := range s.after {
 		c.add(plan.NsJoin(j.field, j.flag, j.slot))

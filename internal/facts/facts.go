@@ -17,6 +17,9 @@ type Facts struct {
 	AppArmor bool   `json:"appArmor"`
 	SELinux  bool   `json:"seLinux"`
 	Cgroup   Cgroup `json:"cgroup"`
+	// Resctrl is where the resctrl file system is mounted, "" when it is not, or
+	// when the config does not ask for it.
+	Resctrl string `json:"resctrl,omitempty"`
 }
 
 // Kernel reports whether the kernel is at least major.minor.

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x1f0f0d548eb2a230
+const abiHash uint64 = 0xac0a04a26f363eb6

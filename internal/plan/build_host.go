@@ -1,5 +1,7 @@
 package plan
 
+import "strconv"
+
 // Constructors of host-side and sync ops. Every one takes the config field that
 // asked for it, so that no op is without a source.
 
@@ -34,6 +36,43 @@ func TreeOpen(field, path string, into Slot, flags uint32) Op {
 // "container host size", as in uid_map; flags may be FlagRecursive.
 func TreeIdmap(field string, tree Slot, uids, gids []string, flags uint32) Op {
 	return Op{Code: OpTreeIdmap, Field: field, Flags: flags, Num: [4]uint64{uint64(tree)}, Blob: [2][]byte{List(uids), List(gids)}}
+}
+
+// TreeIdmapLike maps the owners of a detached tree as the user namespace in the
+// slot maps its own; flags may be FlagRecursive.
+func TreeIdmapLike(field string, tree, ns Slot, flags uint32) Op {
+	return Op{Code: OpTreeIdmap, Field: field, Flags: flags, Num: [4]uint64{uint64(tree), uint64(ns)}}
+}
+
+// RdtGroup finds or makes a resctrl group; flags may be FlagExisting or FlagNew.
+func RdtGroup(field, path string, flags uint32) Op {
+	return Op{Code: OpRdtGroup, Field: field, Flags: flags, Str: [3]string{path}}
+}
+
+// RdtSchema writes lines to the schemata file of a group; flags may be FlagMatch.
+func RdtSchema(field, group, schema string, flags uint32) Op {
+	return Op{Code: OpRdtSchema, Field: field, Flags: flags, Str: [3]string{group, schema}}
+}
+
+// RdtJoin puts the process into a resctrl group.
+func RdtJoin(field, group string) Op {
+	return Op{Code: OpRdtJoin, Field: field, Str: [3]string{group}}
+}
+
+// NetdevMove moves a network device; to may end in %d.
+func NetdevMove(field, device, to string) Op {
+	return Op{Code: OpNetdevMove, Field: field, Str: [3]string{device, to}}
+}
+
+// HookLog opens the file for the output of hooks that the init runs.
+func HookLog(field, path string, into Slot) Op {
+	return Op{Code: OpHookLog, Field: field, Str: [3]string{path}, Num: [4]uint64{uint64(into)}}
+}
+
+// DeviceNode makes a node with S_IF* bits in mode. The owner's ids are the host's.
+func DeviceNode(field string, mode uint32, dev uint64, uid, gid uint32, into Slot) Op {
+	owner := strconv.FormatUint(uint64(uid), 10) + ":" + strconv.FormatUint(uint64(gid), 10)
+	return Op{Code: OpDeviceNode, Field: field, Str: [3]string{owner}, Num: [4]uint64{uint64(mode), dev, uint64(into)}}
 }
 
 // GateOpen makes the start gate.

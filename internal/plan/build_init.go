@@ -174,3 +174,10 @@ func HookRun(field string, index int, path string, args, env []string, timeout i
 	return Op{Code: OpHookRun, Field: field, Num: [4]uint64{uint64(index), uint64(timeout)}, Str: [3]string{path, head, tail},
 		Blob: [2][]byte{List(args), List(env)}}
 }
+
+// WithOutput gives a hook of HookRun the slots of files for its output instead of
+// the pipe that keeps the end of it for the error, and makes Gate leave them open.
+func (op Op) WithOutput(stdout, stderr Slot) Op {
+	op.Num[2], op.Num[3] = uint64(stdout), uint64(stderr)
+	return op
+}

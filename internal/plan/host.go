@@ -1,5 +1,10 @@
 package plan
 
+import (
+	"strconv"
+	"strings"
+)
+
 // What the host interpreter reads from its ops. The numbers of the arguments
 // stay in this package, beside the constructors.
 
@@ -36,9 +41,34 @@ func (op *Op) NsOpenArgs() (path string, nstype uint64) { return op.Str[0], op.N
 // TreeOpenArgs returns the path.
 func (op *Op) TreeOpenArgs() (path string) { return op.Str[0] }
 
-// TreeIdmapArgs returns the tree and the lines of its maps.
-func (op *Op) TreeIdmapArgs() (tree Slot, uids, gids []string) {
-	return Slot(op.Num[0]), Unlist(op.Blob[0]), Unlist(op.Blob[1])
+// TreeIdmapArgs returns the tree and the user namespace to take the maps from,
+// or NoSlot and their lines.
+func (op *Op) TreeIdmapArgs() (tree, ns Slot, uids, gids []string) {
+	return Slot(op.Num[0]), Slot(op.Num[1]), Unlist(op.Blob[0]), Unlist(op.Blob[1])
+}
+
+// RdtGroupArgs returns the group's directory.
+func (op *Op) RdtGroupArgs() (path string) { return op.Str[0] }
+
+// RdtSchemaArgs returns the group's directory and the lines.
+func (op *Op) RdtSchemaArgs() (group, schema string) { return op.Str[0], op.Str[1] }
+
+// RdtJoinArgs returns the group's directory.
+func (op *Op) RdtJoinArgs() (group string) { return op.Str[0] }
+
+// NetdevMoveArgs returns the names on the host and in the container.
+func (op *Op) NetdevMoveArgs() (device, to string) { return op.Str[0], op.Str[1] }
+
+// HookLogArgs returns the file's path.
+func (op *Op) HookLogArgs() (path string) { return op.Str[0] }
+
+// DeviceNodeArgs returns the mode with its S_IF* bits, the number as mknod(2)
+// takes it apart, and the host's ids of the owner.
+func (op *Op) DeviceNodeArgs() (mode uint32, major, minor uint32, uid, gid int) {
+	u, g, _ := strings.Cut(op.Str[0], ":")
+	uid, _ = strconv.Atoi(u)
+	gid, _ = strconv.Atoi(g)
+	return uint32(op.Num[0]), uint32(op.Num[1] >> 32), uint32(op.Num[1]), uid, gid
 }
 
 // SpawnArgs returns the CLONE_NEW* flags and the v2 cgroup, or NoSlot.
@@ -78,6 +108,9 @@ func (op *Op) Value() string {
 	}
 	return first
 }
+
+// MountFsType is the file system type of a mount-fs op.
+func (op *Op) MountFsType() string { return op.Str[0] }
 
 // Program is what an exec-find or exec op is about.
 func (op *Op) Program() string {

@@ -16,9 +16,15 @@ const (
 	OpTreeOpen
 	OpTreeIdmap
 	OpGateOpen
+	OpRdtGroup
+	OpRdtSchema
+	OpHookLog
+	OpDeviceNode
 	OpSpawn
 	OpIDMap
 	OpStateSave
+	OpRdtJoin
+	OpNetdevMove
 	OpHook
 
 	// both sides
@@ -151,6 +157,9 @@ const (
 	FlagPrivate    uint32 = 1 << 13
 	FlagReady      uint32 = 1 << 14
 	FlagKeepMode   uint32 = 1 << 15
+	FlagExisting   uint32 = 1 << 16 // it must be there already
+	FlagNew        uint32 = 1 << 17 // it must not be there yet
+	FlagMatch      uint32 = 1 << 18 // what was there before must have this value already
 )
 
 // Written out, not composed: then the whole table is data of the binary, and

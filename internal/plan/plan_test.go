@@ -128,7 +128,7 @@ func TestValidateRefuses(t *testing.T) {
 		"slot too high":  {func(p *Plan) { p.Ops[at(p, OpCgroupJoin)].Num[0] = 4000 }, "tasks is no slot"},
 		"slot none":      {func(p *Plan) { p.Ops[at(p, OpCgroupJoin)].Num[0] = 0 }, "tasks is no slot"},
 		"empty path":     {func(p *Plan) { p.Ops[at(p, OpPathMask)].Str[0] = "" }, "path is empty"},
-		"stray number":   {func(p *Plan) { p.Ops[at(p, OpGate)].Num[3] = 1 }, "unused number"},
+		"stray number":   {func(p *Plan) { p.Ops[at(p, OpGate)].Num[0] = 1 }, "unused number"},
 		"stray string":   {func(p *Plan) { p.Ops[at(p, OpGate)].Str[2] = "x" }, "unused string"},
 		"stray blob":     {func(p *Plan) { p.Ops[at(p, OpGate)].Blob[1] = []byte{1} }, "unused blob"},
 		"open list":      {func(p *Plan) { i := len(p.Ops) - 1; p.Ops[i].Blob[0] = []byte("sh") }, "args is not closed"},

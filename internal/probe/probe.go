@@ -15,7 +15,8 @@ import (
 
 // Want says which facts a config needs beyond the ones that every plan does.
 type Want struct {
-	LSM bool // AppArmor and SELinux
+	LSM     bool // AppArmor and SELinux
+	Resctrl bool // where resctrl is mounted
 }
 
 // Host gathers the facts. What cannot be read is left at its zero value: a
@@ -29,7 +30,29 @@ func Host(w Want) *facts.Facts {
 		f.AppArmor = firstByte("/sys/module/apparmor/parameters/enabled") == 'Y'
 		f.SELinux = isDir("/sys/fs/selinux/class")
 	}
+	if w.Resctrl {
+		f.Resctrl = resctrl()
+	}
 	return f
+}
+
+// resctrl finds the mount point: the usual one, or any other.
+func resctrl() string {
+	const usual = "/sys/fs/resctrl"
+	if statfsType(usual) == unix.RDTGROUP_SUPER_MAGIC {
+		return usual
+	}
+	return resctrlMount(sys.Text("/proc/self/mountinfo"))
+}
+
+func resctrlMount(info string) string {
+	for _, line := range strings.Split(info, "\n") {
+		left, right, ok := strings.Cut(line, " - ")
+		if l := strings.Fields(left); ok && strings.HasPrefix(right, "resctrl ") && len(l) > 4 && l[3] == "/" {
+			return unescape(l[4])
+		}
+	}
+	return ""
 }
 
 func kernel() (major, minor int) {

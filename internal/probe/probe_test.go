@@ -90,3 +90,20 @@ func TestFindMount(t *testing.T) {
 		}
 	}
 }
+
+func TestResctrlMount(t *testing.T) {
+	const other = "36 35 98:0 / /mnt rw,noatime master:1 - tmpfs resctrl rw\n"
+	for info, want := range map[string]string{
+		"": "", other: "",
+		other + "40 35 0:50 / /sys/fs/resctrl rw - resctrl resctrl rw\n":         "/sys/fs/resctrl",
+		other + "40 35 0:50 / /a\\040b rw shared:5 - resctrl none rw,mba_MBps\n": "/a b",
+		"40 35 0:50 /group /sys/fs/resctrl rw - resctrl resctrl rw\n":            "", // a part of it only
+	} {
+		if got := resctrlMount(info); got != want {
+			t.Errorf("%q: %q, want %q", info, got, want)
+		}
+	}
+	if f := Host(Want{}); f.Resctrl != "" {
+		t.Error("looked for without being asked")
+	}
+}

@@ -48,6 +48,9 @@ type State struct {
 	// meant to be: what lies there may be somebody else's.
 	Cgroups     []Cgroup
 	CgroupsMade bool
+	// RdtGroups are the resctrl directories that the container's processes are in,
+	// RdtMade those that go with it, the outer one first.
+	RdtGroups, RdtMade []string
 	// PidNamespace says that the process is the first of its own pid namespace,
 	// so that all processes of the container end with it.
 	PidNamespace bool
@@ -122,6 +125,8 @@ func (s *State) Encode() []byte {
 		w.End()
 	}
 	w.End()
+	stringList(&w, "rdtGroups", s.RdtGroups)
+	stringList(&w, "rdtMade", s.RdtMade)
 	hooks(&w, "poststart", s.Poststart)
 	hooks(&w, "poststop", s.Poststop)
 	w.End()
@@ -250,6 +255,10 @@ func (s *State) member(d *ojson.Decoder) {
 				s.Cgroups = append(s.Cgroups, readCgroup(d))
 			}
 		}
+	case "rdtGroups":
+		s.RdtGroups = d.ReadStrings()
+	case "rdtMade":
+		s.RdtMade = d.ReadStrings()
 	case "poststart":
 		s.Poststart = readHooks(d)
 	case "poststop":

@@ -29,6 +29,7 @@ func sample() State {
 		Annotations: map[string]string{"b": "2", "a": "1\n", "": "empty"}, Pid: 42, PidStart: 1<<63 + 1, PidNamespace: true,
 		HostMounts: true, MountNS: "/proc/9/ns/mnt", MountsAt: "/real/rootfs", CgroupsMade: true, MountsBefore: 2, NetNS: 4026531833, ClassID: 0x100001, Priorities: []specs.LinuxInterfacePriority{{Name: "lo", Priority: 5}},
 		Cgroups:   []Cgroup{{Hierarchy: "memory", Mount: "/sys/fs/cgroup/memory", Path: "/x", Created: []string{"/x"}}, {Mount: "/u", Path: "/x", V2: true}},
+		RdtGroups: []string{"/r/class", "/r/class/mon_groups/x"}, RdtMade: []string{"/r/class/mon_groups/x"},
 		Poststart: []specs.Hook{{Path: "/a", Args: []string{"a", ""}, Env: []string{}, Timeout: &n}},
 		Poststop:  []specs.Hook{{Path: "/z"}, {Path: "/y", Env: []string{"A=b"}}}}
 }

@@ -14,6 +14,8 @@ func fullPlan() *plan.Plan {
 	tree := p.NewSlot("mount 3")
 	v2 := p.NewSlot("cgroup v2")
 	made := p.NewSlot("new network namespace")
+	log := p.NewSlot("hook-stdout")
+	node := p.NewSlot("node-fuse")
 	for _, op := range []plan.Op{
 		plan.NetMake("linux.namespaces", made),
 		plan.CgroupMake("linux.cgroupsPath", "pids", "/sys/fs/cgroup/pids/a", "tasks", cg, 0),
@@ -23,6 +25,11 @@ func fullPlan() *plan.Plan {
 		plan.NsOpen("linux.namespaces[0]", "/proc/1/ns/net", plan.NewNet, ns),
 		plan.TreeOpen("mounts[3]", "/srv", tree, plan.FlagRecursive),
 		plan.TreeIdmap("mounts[3]", tree, []string{"0 1000 1"}, []string{"0 1000 1", "1 2000 10"}, plan.FlagRecursive),
+		plan.TreeIdmapLike("mounts[3]", tree, ns, 0),
+		plan.RdtGroup("linux.intelRdt", "/sys/fs/resctrl/a", plan.FlagExisting),
+		plan.RdtSchema("linux.intelRdt.l3CacheSchema", "/sys/fs/resctrl/a", "L3:0=f", plan.FlagMatch),
+		plan.HookLog(`annotations["run.oci.hooks.stdout"]`, "/var/log/out", log),
+		plan.DeviceNode("linux.devices[2]", 0o20666, plan.Dev(10, 229), 1, 2, node),
 		plan.GateOpen("process"),
 		plan.Spawn("linux.namespaces", allNamespaces|plan.NewUser, v2),
 		plan.StateSave("process"),
@@ -36,6 +43,10 @@ func fullPlan() *plan.Plan {
 		plan.NsJoin("linux.namespaces[0]", plan.NewNet, ns),
 		plan.TimeOffset("linux.timeOffsets", "monotonic 1 0\n"),
 		plan.Fork("linux.namespaces", plan.NewPID),
+		plan.SyncArrive("namespaces-entered"),
+		plan.RdtJoin("linux.intelRdt", "/sys/fs/resctrl/a"),
+		plan.NetdevMove(`linux.netDevices["eth1"]`, "eth1", "eth%d"),
+		plan.SyncAwait("host-part-done"),
 		plan.Session(),
 		plan.Keyring("_ses.a"),
 		plan.LoopbackUp("linux.namespaces[0]"),
@@ -55,7 +66,7 @@ func fullPlan() *plan.Plan {
 		plan.DeviceMake("linux.devices[0]", "/dev/null", 0o20666, plan.Dev(1, 3), 0, 0),
 		plan.DeviceBind("linux.devices[1]", "/dev/zero", "/dev/zero", 0o20666, plan.Dev(1, 5)),
 		plan.Hook("hooks.prestart[0]", "prestart", 0, "/bin/hook", []string{"hook", ""}, []string{"A=b"}, 5, false),
-		plan.HookRun("hooks.createContainer[0]", 0, "/bin/hook", []string{"hook"}, []string{"A=b", "C="}, 0, `{"pid":`, `}`),
+		plan.HookRun("hooks.createContainer[0]", 0, "/bin/hook", []string{"hook"}, []string{"A=b", "C="}, 0, `{"pid":`, `}`).WithOutput(log, plan.NoSlot),
 		plan.RootPivot("root.path"),
 		plan.MountReadonly("mounts[1]", "/dev"),
 		plan.RootAttr("root.readonly", plan.Attr(plan.AttrReadonly, 0), plan.PropSlave),

@@ -146,6 +146,8 @@ func (b *box) host(op *plan.Op) int {
 		fd, err = unix.Open(filepath.Join(path, open), flag|unix.O_CLOEXEC, 0)
 	case plan.OpTreeOpen:
 		fd, err = unix.OpenTree(unix.AT_FDCWD, op.TreeOpenArgs(), unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	case plan.OpHookLog:
+		fd, err = unix.Open(op.HookLogArgs(), unix.O_CREAT|unix.O_WRONLY|unix.O_APPEND|unix.O_CLOEXEC, 0o600)
 	case plan.OpGateOpen:
 		b.gate = filepath.Join(b.t.TempDir(), "gate")
 		b.must("mkfifo", unix.Mkfifo(b.gate, 0o600))
