@@ -2,13 +2,13 @@
 #pragma once
 
 #define PLAN_MAGIC 0x314e414c50455241ull
-#define PLAN_ABI 0xe99f441a2c0f189full
+#define PLAN_ABI 0x8426b2e4f8cd8242ull
 #define PLAN_HEADER_SIZE 64
 #define PLAN_OP_SIZE 64
 #define PLAN_MAX_SIZE 16777216
 #define PLAN_MAX_OPS 16384
 #define PLAN_MAX_SLOTS 4096
-#define PLAN_FIRST_DYNAMIC 7
+#define PLAN_FIRST_DYNAMIC 8
 
 enum plan_side { SIDE_HOST, SIDE_INIT, SIDE_BOTH };
 
@@ -20,6 +20,7 @@ enum plan_slot {
 	SLOT_MASK = 4,
 	SLOT_GATE = 5,
 	SLOT_TIME = 6,
+	SLOT_STATE = 7,
 };
 
 enum op_code {
@@ -78,31 +79,32 @@ enum op_code {
 	OP_MASK_PREPARE = 53,
 	OP_PATH_READONLY = 54,
 	OP_PATH_MASK = 55,
-	OP_RLIMIT = 56,
-	OP_PERSONALITY = 57,
-	OP_SCHEDULER = 58,
-	OP_IO_PRIORITY = 59,
-	OP_AFFINITY = 60,
-	OP_MEMORY_POLICY = 61,
-	OP_STDIO_OWNER = 62,
-	OP_LSM_EXEC = 63,
-	OP_NO_NEW_PRIVS = 64,
-	OP_SECCOMP = 65,
-	OP_CAPS_BOUND = 66,
-	OP_CWD_MAKE = 67,
-	OP_IDENTITY = 68,
-	OP_CAPS_SET = 69,
-	OP_CAPS_TRIM = 70,
-	OP_CWD = 71,
-	OP_HOME_FIND = 72,
-	OP_EXEC_FIND = 73,
-	OP_ENV = 74,
-	OP_OUTLIVE = 75,
-	OP_GATE = 76,
-	OP_FD_CLOSE = 77,
-	OP_EXEC = 78,
+	OP_HOOK_STATE = 56,
+	OP_RLIMIT = 57,
+	OP_PERSONALITY = 58,
+	OP_SCHEDULER = 59,
+	OP_IO_PRIORITY = 60,
+	OP_AFFINITY = 61,
+	OP_MEMORY_POLICY = 62,
+	OP_STDIO_OWNER = 63,
+	OP_LSM_EXEC = 64,
+	OP_NO_NEW_PRIVS = 65,
+	OP_SECCOMP = 66,
+	OP_CAPS_BOUND = 67,
+	OP_CWD_MAKE = 68,
+	OP_IDENTITY = 69,
+	OP_CAPS_SET = 70,
+	OP_CAPS_TRIM = 71,
+	OP_CWD = 72,
+	OP_HOME_FIND = 73,
+	OP_EXEC_FIND = 74,
+	OP_ENV = 75,
+	OP_OUTLIVE = 76,
+	OP_GATE = 77,
+	OP_FD_CLOSE = 78,
+	OP_EXEC = 79,
 };
-#define OP_COUNT 79
+#define OP_COUNT 80
 
 enum plan_step {
 	STEP_NONE = 0,
@@ -178,6 +180,7 @@ enum plan_step {
 	STEP_IS_DIRECTORY = 70,
 	STEP_FSPICK = 71,
 	STEP_HOOK = 72,
+	STEP_NOT_MOUNTED = 73,
 };
 
 /* where each op keeps its arguments */
@@ -285,6 +288,8 @@ enum {
 	SYSCTL_VALUE = 1,
 	PATH_READONLY_PATH = 0,
 	PATH_MASK_PATH = 0,
+	HOOK_STATE_STATE_HEAD = 1,
+	HOOK_STATE_STATE_TAIL = 2,
 	RLIMIT_TYPE = 0,
 	RLIMIT_RESOURCE = 0,
 	RLIMIT_SOFT = 1,
@@ -342,6 +347,7 @@ enum {
 	FLAG_PARENT_PRIVATE = 0x1000,
 	FLAG_PRIVATE = 0x2000,
 	FLAG_KEEP_MODE = 0x8000,
+	FLAG_STATE_PREPARED = 0x400000,
 };
 
 enum plan_kind { KIND_NONE, KIND_STR, KIND_STR_OPT, KIND_LIST, KIND_BYTES, KIND_NUM, KIND_SLOT_IN, KIND_SLOT_OPT, KIND_SLOT_OUT };
@@ -400,7 +406,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_SYMLINK_MAKE] = {1, 3, 4, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, KIND_STR, 0}, {0, 0}},
 	[OP_DEVICE_MAKE] = {1, 4, 4, 0, 0x0, {KIND_NUM, KIND_NUM, KIND_NUM, KIND_NUM}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_DEVICE_BIND] = {1, 4, 4, 0, 0x0, {KIND_NUM, KIND_NUM, 0, 0}, {KIND_STR, KIND_STR, 0}, {0, 0}},
-	[OP_HOOK_RUN] = {1, 5, 10, 0, 0x0, {KIND_NUM, KIND_NUM, KIND_SLOT_OPT, KIND_SLOT_OPT}, {KIND_STR, KIND_STR, KIND_STR}, {KIND_LIST, KIND_LIST}},
+	[OP_HOOK_RUN] = {1, 5, 10, 0, 0x400000, {KIND_NUM, KIND_NUM, KIND_SLOT_OPT, KIND_SLOT_OPT}, {KIND_STR, KIND_STR, KIND_STR}, {KIND_LIST, KIND_LIST}},
 	[OP_ROOT_PIVOT] = {1, 6, 6, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_ROOT_MOVE] = {1, 6, 6, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_ROOT_CHROOT] = {1, 6, 6, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
@@ -409,6 +415,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_MASK_PREPARE] = {1, 7, 7, 4, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_PATH_READONLY] = {1, 7, 7, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_PATH_MASK] = {1, 7, 7, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
+	[OP_HOOK_STATE] = {1, 7, 8, 7, 0x0, {0, 0, 0, 0}, {0, KIND_STR, KIND_STR}, {0, 0}},
 	[OP_RLIMIT] = {1, 7, 8, 0, 0x0, {KIND_NUM, KIND_NUM, KIND_NUM, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_PERSONALITY] = {1, 7, 7, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_SCHEDULER] = {1, 7, 7, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {KIND_BYTES, 0}},

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0xe99f441a2c0f189f
+const abiHash uint64 = 0x8426b2e4f8cd8242
