@@ -109,7 +109,7 @@ func TestRootlessSpec(t *testing.T) {
 // TestRootlessLifecycle goes through every command, with the state where the XDG
 // specification wants it.
 func TestRootlessLifecycle(t *testing.T) {
-	b := userBox(t, prober("pause"))
+	b := userBox(t, prober("fork:3", "pause"))
 	b.noRoot = true
 	out := b.create()
 	state := b.dir + "/run/tare"
@@ -127,7 +127,12 @@ func TestRootlessLifecycle(t *testing.T) {
 	if list := b.ok("list").Stdout; !strings.Contains(list, b.id) || !strings.Contains(list, "running") {
 		t.Errorf("list: %s", list)
 	}
-	expect(t, "ps", strings.TrimSpace(b.ok("ps", "--format", "json", b.id).Stdout), "["+strconv.Itoa(b.pid)+"]")
+	// There is no cgroup to find its processes by, but a pid namespace.
+	var pids []int
+	b.must(json.Unmarshal([]byte(b.ok("ps", "--format", "json", b.id).Stdout), &pids))
+	expect(t, "processes", len(pids), 4)
+	expect(t, "the first of them", pids[0], b.pid)
+	b.ok("kill", "--all", b.id, "WINCH")
 	b.refused([]string{"cannot delete container"}, "delete", b.id)
 	expect(t, "exit code", b.kill("KILL"), 128+9)
 	expect(t, "status", b.status(), "stopped")
