@@ -348,7 +348,7 @@ func TestRootlessDelegation(t *testing.T) {
 			}
 			b.must(os.Remove(b.dir + "/io/pid"))
 			b.spec.Linux.Resources = &specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: ptr(uint64(512))}}
-			b.createFails("linux.resources.cpu.shares: rootless needs no limits", "as root: chown")
+			b.createFails("linux.resources.cpu.shares: rootless needs no limits", "/sys/fs/cgroup/cpu", "chown "+strconv.Itoa(ordinary))
 		})
 	}
 }
