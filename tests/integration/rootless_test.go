@@ -189,8 +189,8 @@ func TestRootlessStateRoot(t *testing.T) {
 
 // manyIDs maps the user to root, and others of his range to the ids from 1 on.
 func manyIDs(s *specs.Spec) {
-	s.Linux.UIDMappings = append(idMap(0, ordinary, 1), idMap(1, 300000, 1000)...)
-	s.Linux.GIDMappings = append(idMap(0, ordinary, 1), idMap(1, 400000, 1000)...)
+	s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: ordinary, Size: 1}, {ContainerID: 1, HostID: 300000, Size: 1000}}
+	s.Linux.GIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: ordinary, Size: 1}, {ContainerID: 1, HostID: 400000, Size: 1000}}
 }
 
 // TestRootlessManyIDs: newuidmap and newgidmap map what is granted.
