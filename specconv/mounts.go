@@ -90,7 +90,7 @@ func (c *compiler) checkMount(n *mount) {
 	if n.opt.idmap && !mapped && !c.ns.own(plan.NewUser) {
 		c.errs.Add(f+".options", "idmap", "needs uidMappings and gidMappings, or a user namespace in linux.namespaces whose own are meant")
 	}
-	if (mapped || n.opt.idmap) && !c.privileged() {
+	if (mapped || n.opt.idmap) && (!c.privileged() || c.Facts.ForeignMounts) {
 		c.errs.AddHost(f+".uidMappings", "", "needs privilege over the file system for an id-mapped mount, which the caller has not (mount_setattr(2))")
 	}
 	if (mapped || n.opt.idmap) && !c.Facts.Kernel(5, 12) {
