@@ -189,8 +189,7 @@ func (c *compiler) standIn(n *mount) bool {
 	if flag == 0 || n.bind || n.opt.remount || !c.userns() || c.ns.own(flag) {
 		return false
 	}
-	n.bind, n.opt.rbind, n.spec.Source = true, true, host
-	n.opt.data = nil
+	n.bind, n.opt.rbind, n.spec.Source, n.standIn = true, true, host, true
 	if flag == plan.NewNet {
 		n.opt.attr.apply(plan.AttrReadonly, 0)
 	}
