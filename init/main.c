@@ -180,6 +180,11 @@ void init_main(int argc, char **argv)
 	if (argc != 2 || parse_u32(argv[1], &base) || base < 3 || base > 1 << 20)
 		sys_exit(127); /* started by hand */
 	c->sync = (int)base;
+	/* Blocked since before the clone, so that none could reach the runtime's
+	 * handlers in a child that had the runtime's memory. Those that came meanwhile
+	 * have their effect now. */
+	u64 none = 0;
+	(void)sys4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &none, NULL, sizeof none);
 	/* Who am I: a fresh process in the runtime's user namespace with all of its
 	 * privilege. Nobody in a namespace joined later may ptrace it. */
 	(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);

@@ -17,6 +17,7 @@ import (
 	"github.com/tare-oci/tare/internal/plan"
 	"github.com/tare-oci/tare/internal/rdt"
 	"github.com/tare-oci/tare/internal/state"
+	"github.com/tare-oci/tare/internal/sys"
 	"github.com/tare-oci/tare/specconv"
 )
 
@@ -278,6 +279,11 @@ func (h *host) finish() error {
 	return fmt.Errorf("init reported kind %d at op %d, expected none", r.Kind, r.Op)
 }
 
+// patience is how long a wait for the kernel or for the init blocks without a
+// word to the Go scheduler: several times what either usually takes, and no more
+// than another goroutine of the program may have to wait for its turn.
+const patience = 20 * time.Millisecond
+
 // errGone says that the init's end of the socket is closed: it has become the
 // container's program, or has died.
 var errGone = errors.New("init closed its socket")
@@ -287,6 +293,7 @@ var errGone = errors.New("init closed its socket")
 func (h *host) receive() (*initproto.Report, error) {
 	var buf [initproto.Size + 1]byte
 	reset := false
+	sys.Ready(h.sync, patience)
 	for {
 		n, _, err := syscall.Recvfrom(h.sync, buf[:], 0)
 		if err == syscall.EINTR {

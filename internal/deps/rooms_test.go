@@ -34,7 +34,7 @@ var rooms = map[string]room{
 	"internal/cli/usage": {why: "help and completion, the only part that needs urfave/cli", own: []string{"internal/cli"}, other: []string{urfav}},
 	"internal/cli": {
 		why:   "it reads flags and prints; what a container is stands in libcontainer, what a config means in specconv",
-		own:   []string{"internal/field", "internal/ojson", "internal/version", "libcontainer", "specconv"},
+		own:   []string{"internal/catch", "internal/field", "internal/ojson", "internal/version", "libcontainer", "specconv"},
 		other: []string{xsys},
 	},
 	"specconv": {
@@ -45,7 +45,7 @@ var rooms = map[string]room{
 	},
 	"libcontainer": {
 		why: "the library that a program imports; it compiles and runs plans, and knows nothing of flags and terminals' users",
-		own: []string{"hooks", "internal/cgroup", "internal/facts", "internal/field", "internal/initbin", "internal/initproto", "internal/netdev", "internal/ociconfig",
+		own: []string{"hooks", "internal/aside", "internal/cgroup", "internal/facts", "internal/field", "internal/initbin", "internal/initproto", "internal/netdev", "internal/ociconfig",
 			"internal/ocischema", "internal/ojson", "internal/plan", "internal/probe", "internal/rdt", "internal/state", "internal/sys", "internal/version", "specconv"},
 		other: []string{specs, xsys},
 	},
@@ -66,6 +66,8 @@ var rooms = map[string]room{
 	"internal/version":   {why: "reads what the linker has set", other: []string{specs}, std: []string{"runtime", "runtime/debug"}},
 
 	"internal/sys":     {why: "typed system calls, below everything else that makes them", other: []string{xsys}},
+	"internal/aside":   {why: "it is initialised before package syscall because it imports nothing", std: []string{"unsafe"}},
+	"internal/catch":   {why: "a leaf: a signal handler and a pipe", std: []string{"os", "syscall", "unsafe"}},
 	"internal/initbin": {why: "hands out the embedded init as a sealed file", other: []string{xsys}, std: []string{"embed", "errors", "fmt", "runtime", "io/fs"}},
 	"internal/probe":   {why: "the one room that looks at the host to learn facts", own: []string{"internal/facts", "internal/sys"}, other: []string{xsys}},
 	"internal/cgroup":  {why: "one kernel subject", own: []string{"internal/sys", "internal/facts"}, other: []string{xsys}},
