@@ -236,6 +236,11 @@ func (r *Record) Begin() error {
 }
 
 // Save replaces the record by an atomic rename; the lock moves to the new file.
+//
+// The two files change places, and the old one is removed under its new name: a
+// rename over an existing file makes ext4 write the new one out at once
+// (auto_da_alloc, ext4(5)), and then a mount with "discard" makes its removal
+// wait for the disk.
 func (r *Record) Save() error {
 	tmp, path := r.store.path(r.ID, ".new"), r.store.path(r.ID, ".json")
 	fd, err := open(tmp, unix.O_CREAT|unix.O_TRUNC|unix.O_RDWR)
@@ -251,7 +256,11 @@ func (r *Record) Save() error {
 		}
 	}
 	if err == nil {
-		err = syscall.Rename(tmp, path)
+		if err = unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE); err == nil {
+			_ = syscall.Unlink(tmp)
+		} else { // no such thing on this file system, or the record is gone
+			err = syscall.Rename(tmp, path)
+		}
 	}
 	if err != nil {
 		_ = syscall.Unlink(tmp)
