@@ -18,11 +18,13 @@ HOSTARCH := $(shell $(GO) env GOHOSTARCH)
 TARE    ?= tare
 OUT     := build/out
 
+# tare is two programs in one file: see internal/whole.
+WHOLE    := internal/whole/bin
 MODULE   := github.com/tare-oci/tare
 GO_TAGS  := urfave_cli_no_docs,urfave_cli_no_suggest
 GO_LD    := -s -w -X $(MODULE)/internal/version.commit=$(COMMIT) \
 	$(if $(VERSION),-X $(MODULE)/internal/version.version=$(VERSION))
-GO_BUILD := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -buildvcs=false -tags $(GO_TAGS) -ldflags '$(GO_LD)'
+GO_BUILD := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -buildvcs=false -ldflags '$(GO_LD)'
 
 # ---- the init: a static C program without a libc and without relocations ------
 
@@ -65,7 +67,8 @@ init: $(INIT_BIN)/$(GOARCH)/init ## compile only the init
 
 .PHONY: tare
 tare: $(INIT_BIN)/$(GOARCH)/init ## build tare (GOARCH=arm64 for the other machine)
-	GOARCH=$(GOARCH) $(GO_BUILD) -o $(TARE) .
+	GOARCH=$(GOARCH) $(GO_BUILD) -tags $(GO_TAGS) -o $(WHOLE)/$(GOARCH)/tare .
+	GOARCH=$(GOARCH) $(GO_BUILD) -tags tare_front -o $(TARE) .
 
 .PHONY: cross
 cross: ## build for amd64 and arm64 into build/out, and run the arm64 init where qemu-user is installed

@@ -92,6 +92,9 @@ func (c *call) dispatch(argv []string) error {
 		return unknownCommand(rest[0])
 	}
 	c.cmd = cmd
+	if front && cmd.whole {
+		return handOver{}
+	}
 	c.flags = newValues(cmd.Flags)
 	if c.args, err = c.flags.parse(rest[1:], cmd.stop); err != nil {
 		return err

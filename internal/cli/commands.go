@@ -11,6 +11,7 @@ type Command struct {
 	Flags       []*Flag
 	min, max    int  // number of positional arguments; max < 0 for no limit
 	stop        bool // flags end at the first positional argument
+	whole       bool // not in the front: see package whole
 	Existing    bool // the first positional argument is the id of a container that exists
 	run         func(*call) error
 }
@@ -55,7 +56,7 @@ var Commands = []Command{
 			"Nothing is changed, and no privilege is needed. The exit code is 0 if create would take the bundle, 1 if the config has errors, " +
 			"2 if only this host is in the way, and 3 if there is no config to read.",
 		Flags: []*Flag{&flagBundle, &flagConfig, &flagText},
-		run:   runCheck,
+		whole: true, run: runCheck,
 	},
 	{
 		Name: "create", Args: "ID", Usage: "create a container",
@@ -75,7 +76,7 @@ var Commands = []Command{
 	{
 		Name: "features", Usage: "show what this version can do",
 		Description: "Prints the features structure of the OCI runtime specification (features.md) as JSON. It does not depend on the host.",
-		run:         runFeatures,
+		whole:       true, run: runFeatures,
 	},
 	{
 		Name: "kill", Args: "ID [SIGNAL]", Usage: "send a signal to a container",
@@ -104,7 +105,7 @@ var Commands = []Command{
 			&flagText,
 			&flagNoPivot, &flagNoNewKeyring, &flagPreserveFDs,
 		},
-		max: 1, run: runPlan,
+		max: 1, whole: true, run: runPlan,
 	},
 	{
 		Name: "ps", Args: "ID [ps options]", Usage: "list a container's processes",
@@ -133,7 +134,7 @@ var Commands = []Command{
 			{Name: "config", Aliases: []string{"f"}, Kind: Text, Arg: "FILE", Default: "config.json", Usage: "name of the file"},
 			{Name: "rootless", Kind: Bool, Usage: "for an ordinary user, with a user namespace that maps only this user"},
 		},
-		run: runSpec,
+		whole: true, run: runSpec,
 	},
 	{
 		Name: "start", Args: "ID", Usage: "start the program of a created container",

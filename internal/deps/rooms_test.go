@@ -26,7 +26,8 @@ func pureAnd(more ...string) []string { return append(append([]string{}, pure...
 // rooms, outermost first. The key is the folder; one that ends in "/" is for
 // every package below it.
 var rooms = map[string]room{
-	"": {why: "main only prints help; commands have run before it", own: []string{"internal/cli/early", "internal/cli/usage"}, std: []string{"os"}},
+	"": {why: "main only prints help or hands over to the whole; commands have run before it", own: []string{"internal/cli/early", "internal/cli/usage", "internal/whole"}, std: []string{"os"}},
+	"internal/whole": {why: "executes what it carries", own: []string{"internal/sealed"}, std: []string{"embed", "errors", "fmt", "os", "runtime", "strconv", "syscall"}},
 	"internal/cli/early": {
 		why: "it runs before urfave/cli is initialised, and so may depend on nothing that imports it",
 		own: []string{"internal/cli"}, std: []string{"os"},
@@ -68,7 +69,8 @@ var rooms = map[string]room{
 	"internal/sys":     {why: "typed system calls, below everything else that makes them", other: []string{xsys}},
 	"internal/aside":   {why: "it is initialised before package syscall because it imports nothing", std: []string{"unsafe"}},
 	"internal/catch":   {why: "a leaf: a signal handler and a pipe", std: []string{"os", "syscall", "unsafe"}},
-	"internal/initbin": {why: "hands out the embedded init as a sealed file", other: []string{xsys}, std: []string{"embed", "errors", "fmt", "runtime", "io/fs"}},
+	"internal/sealed":  {why: "a leaf: one kind of file", other: []string{xsys}, std: []string{"fmt"}},
+	"internal/initbin": {why: "hands out the embedded init as a sealed file", own: []string{"internal/sealed"}, std: []string{"embed", "errors", "runtime", "io/fs"}},
 	"internal/probe":   {why: "the one room that looks at the host to learn facts", own: []string{"internal/facts", "internal/sys"}, other: []string{xsys}},
 	"internal/cgroup":  {why: "one kernel subject", own: []string{"internal/sys", "internal/facts"}, other: []string{xsys}},
 	"internal/netdev":  {why: "one kernel subject: network devices, by rtnetlink", other: []string{xsys}},

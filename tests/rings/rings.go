@@ -26,6 +26,7 @@ var rings = []ring{
 	{"verify", "what is generated is current; format, sizes, changelog, scripts", 3 * time.Minute, steps([]string{"make", "--no-print-directory", "-s", "verify"})},
 	{"vet", "go vet of both modules", 4 * time.Minute, steps(
 		[]string{"go", "vet", "./..."},
+		[]string{"go", "vet", "-tags=tare_front", "."},
 		[]string{"go", "-C", "tests/conformance", "vet", "./..."})},
 	{"unit", "all packages; as root also those that touch the kernel", 12 * time.Minute, unit},
 	{"ops", "each operation alone, by the real init in fresh namespaces", 6 * time.Minute, goTest("./tests/ops/...")},
