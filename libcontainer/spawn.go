@@ -23,9 +23,11 @@ func (h *host) spawn(op *plan.Op) error {
 	flags, cg := op.SpawnArgs()
 	// From here on what is in the cgroups is the container's, to be killed with it.
 	// Only a digit of the record changes.
-	h.rec.CgroupsMade = true
-	if err := h.rec.Begin(); err != nil {
-		return err
+	if !h.exec {
+		h.rec.CgroupsMade = true
+		if err := h.rec.Begin(); err != nil {
+			return err
+		}
 	}
 	if err := h.collectNetwork(); err != nil {
 		return err
@@ -71,9 +73,12 @@ func (h *host) spawn(op *plan.Op) error {
 	}
 	// The init dies with the thread that cloned it. The main thread is good for
 	// that; any other must be kept, which makes the Go runtime start another.
-	main := os.Getpid()
-	pid, err := startInit(exe, base, files, flags, group, main)
-	if err == syscall.ESRCH {
+	tid := os.Getpid()
+	if h.locked {
+		tid = 0
+	}
+	pid, err := startInit(exe, base, files, flags, group, tid)
+	if err == syscall.ESRCH && !h.locked {
 		runtime.LockOSThread()
 		h.locked = true
 		pid, err = startInit(exe, base, files, flags, group, 0)
@@ -82,6 +87,7 @@ func (h *host) spawn(op *plan.Op) error {
 		return &fs.PathError{Op: "clone", Path: op.Value(), Err: err}
 	}
 	h.stage, h.pid = pid, pid
+	h.restoreAffinity()
 	// The init has its own copies; ours would keep namespaces and trees alive.
 	h.closeSlots()
 	return nil

@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tare-oci/tare/libcontainer"
 )
 
@@ -29,25 +31,12 @@ func runCreate(c *call) error {
 // createOptions are the flags that create and run share. Paths are resolved
 // before anything else happens.
 func (c *call) createOptions(id string) (libcontainer.CreateOptions, error) {
-	f := &c.flags
 	o, err := c.planOptions(id)
 	if err != nil {
 		return o, err
 	}
-	for _, name := range [...]string{"console-socket", "pidfd-socket"} {
-		if f.isSet(name) {
-			return o, fmt.Errorf("--%s: is not supported by this version of tare", name)
-		}
-	}
-	if f.isSet("pid-file") {
-		if f.str("pid-file") == "" {
-			return o, fmt.Errorf("--pid-file must not be empty")
-		}
-		if o.PidFile, err = absolute(f.str("pid-file")); err != nil {
-			return o, err
-		}
-	}
-	return o, nil
+	o.Program = c.program
+	return o, c.sockets(&o.PidFile, &o.ConsoleSocket, &o.PidfdSocket)
 }
 
 // planOptions are the flags that have a say in the plan.
@@ -58,8 +47,8 @@ func (c *call) planOptions(id string) (libcontainer.CreateOptions, error) {
 		return o, err
 	}
 	o.NoPivot, o.NoNewKeyring, o.PreserveFDs = f.bool("no-pivot"), f.bool("no-new-keyring"), f.int("preserve-fds")
-	if o.PreserveFDs < 0 {
-		return o, fmt.Errorf("--preserve-fds %d: must not be negative", o.PreserveFDs)
+	if err := checkPreserved(o.PreserveFDs); err != nil {
+		return o, err
 	}
 	return o, nil
 }
@@ -83,4 +72,19 @@ func (c *call) bundleOptions(id string) (libcontainer.CreateOptions, error) {
 		}
 	}
 	return o, nil
+}
+
+// checkPreserved looks for the descriptors that --preserve-fds promises. One that
+// is marked close-on-exec was not given to tare but opened by it: the Go runtime
+// takes the lowest free numbers before anything else runs.
+func checkPreserved(n int) error {
+	if n < 0 {
+		return fmt.Errorf("--preserve-fds %d: must not be negative", n)
+	}
+	for fd := 3; fd < 3+n; fd++ {
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC != 0 {
+			return fmt.Errorf("--preserve-fds %d: descriptor %d is not open", n, fd)
+		}
+	}
+	return nil
 }

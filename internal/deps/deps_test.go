@@ -202,7 +202,7 @@ func TestBinaryCarriesNothingUnwanted(t *testing.T) {
 func TestFrontIsSlim(t *testing.T) {
 	for _, p := range list(t, "-deps", "-tags", "tare_front", ".") {
 		switch i := p.ImportPath; {
-		case i == "encoding/json", i == "regexp", i == "html", i == "net", i == "flag", strings.HasPrefix(i, "text/template"), strings.HasPrefix(i, "net/"),
+		case i == "encoding/json", i == "regexp", i == "html", i == "net", i == "flag", i == "os/signal", strings.HasPrefix(i, "text/template"), strings.HasPrefix(i, "net/"),
 			strings.HasPrefix(i, "log"), strings.HasPrefix(i, "crypto"), strings.HasPrefix(i, "compress"):
 			t.Errorf("the front carries %s: it costs every command time and memory; what needs it belongs into a file with the build constraint !tare_front", i)
 		case !isStd(i) && !isOwn(i) && i != xsys && i != specs && i != feats:
