@@ -405,7 +405,10 @@ func TestExecNamespaces(t *testing.T) {
 	other.create()
 	other.start()
 	for name, edit := range map[string]func(*specs.Spec){
-		"all":    func(s *specs.Spec) { withNamespace(specs.CgroupNamespace, "")(s); withNamespace(specs.TimeNamespace, "")(s) },
+		"all": func(s *specs.Spec) {
+			withNamespace(specs.CgroupNamespace, "")(s)
+			withNamespace(specs.TimeNamespace, "")(s)
+		},
 		"joined": joinOf(other.pid),
 		"few":    namespaces(specs.LinuxNamespace{Type: specs.MountNamespace}, specs.LinuxNamespace{Type: specs.UTSNamespace}),
 		"no mount namespace": func(s *specs.Spec) {
