@@ -22,7 +22,7 @@ const (
 // GlobalFlags stand in front of the command.
 var GlobalFlags = []*Flag{
 	{Name: "root", Kind: Text, Arg: "DIR", Usage: "directory of the containers' states (default: /run/tare; rootless: $XDG_RUNTIME_DIR/tare)"},
-	{Name: "log", Kind: Text, Arg: "FILE", Usage: "append errors and warnings to FILE; a prefix file: is allowed"},
+	{Name: "log", Kind: Text, Arg: "FILE", Usage: "append errors and warnings to FILE, or file:FILE; or send them to journald:ID or syslog:ID"},
 	{Name: "log-format", Kind: Text, Arg: "FORMAT", Default: "text", Usage: "format of the log: text or json"},
 	{Name: "log-level", Kind: Text, Arg: "LEVEL", Default: "warning", Usage: "least level that is logged: debug, info, warning or error"},
 	{Name: "debug", Kind: Bool, Usage: "log everything, and print warnings on stderr"},
