@@ -106,11 +106,13 @@ var Commands = []Command{
 	{
 		Name: "plan", Args: "[ID]", Usage: "show what create would do, without doing it",
 		Description: "Compiles a bundle's config for this host and prints the list of operations, in their order, each with the field of the " +
-			"config that asks for it. Nothing is changed, and no privilege is needed.",
+			"config that asks for it. Nothing is changed, and no privilege is needed. With --process it is the plan by which exec would run " +
+			"that process in the container ID, which must exist.",
 		Flags: []*Flag{
 			&flagBundle, &flagConfig,
 			&flagText,
 			&flagNoPivot, &flagNoNewKeyring, &flagPreserveFDs,
+			{Name: "process", Aliases: []string{"p"}, Kind: Text, Arg: "FILE", Usage: "show what exec would do with the process of FILE"},
 		},
 		max: 1, run: runPlan,
 	},
