@@ -44,11 +44,14 @@ func (h *host) spawn(op *plan.Op) error {
 	}
 	defer unix.Close(planFD)
 
-	base := 3 + h.opts.PreserveFDs
+	base := 3 + h.opts.ListenFDs + h.opts.PreserveFDs
 	files := make([]uintptr, 0, base+2+len(h.order))
 	files = append(files, stdio(h.opts.Stdin, 0), stdio(h.opts.Stdout, 1), stdio(h.opts.Stderr, 2))
 	for fd := 3; fd < base; fd++ {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			if fd < 3+h.opts.ListenFDs {
+				return fmt.Errorf("LISTEN_FDS %d: descriptor %d is not open", h.opts.ListenFDs, fd)
+			}
 			return fmt.Errorf("--preserve-fds %d: descriptor %d is not open", h.opts.PreserveFDs, fd)
 		}
 		files = append(files, uintptr(fd))

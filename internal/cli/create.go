@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -36,6 +38,13 @@ func (c *call) createOptions(id string) (libcontainer.CreateOptions, error) {
 		return o, err
 	}
 	o.Program = c.program
+	o.NotifySocket = os.Getenv("NOTIFY_SOCKET")
+	if o.ListenFDs, o.ListenNames, err = listenFDs(); err != nil {
+		return o, err
+	}
+	if err := checkPreserved(o.PreserveFDs, o.ListenFDs); err != nil {
+		return o, err
+	}
 	return o, c.sockets(&o.PidFile, &o.ConsoleSocket, &o.PidfdSocket)
 }
 
@@ -47,8 +56,8 @@ func (c *call) planOptions(id string) (libcontainer.CreateOptions, error) {
 		return o, err
 	}
 	o.NoPivot, o.NoNewKeyring, o.PreserveFDs = f.bool("no-pivot"), f.bool("no-new-keyring"), f.int("preserve-fds")
-	if err := checkPreserved(o.PreserveFDs); err != nil {
-		return o, err
+	if o.PreserveFDs < 0 {
+		return o, fmt.Errorf("--preserve-fds %d: must not be negative", o.PreserveFDs)
 	}
 	return o, nil
 }
@@ -74,17 +83,36 @@ func (c *call) bundleOptions(id string) (libcontainer.CreateOptions, error) {
 	return o, nil
 }
 
-// checkPreserved looks for the descriptors that --preserve-fds promises. One that
-// is marked close-on-exec was not given to tare but opened by it: the Go runtime
-// takes the lowest free numbers before anything else runs.
-func checkPreserved(n int) error {
+// checkPreserved looks for the descriptors that --preserve-fds promises, and for
+// those of a service manager, which come first. One that is marked close-on-exec
+// was not given to tare but opened by it: the Go runtime takes the lowest free
+// numbers before anything else runs.
+func checkPreserved(n, listening int) error {
 	if n < 0 {
 		return fmt.Errorf("--preserve-fds %d: must not be negative", n)
 	}
-	for fd := 3; fd < 3+n; fd++ {
-		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC != 0 {
-			return fmt.Errorf("--preserve-fds %d: descriptor %d is not open", n, fd)
+	for fd := 3; fd < 3+listening+n; fd++ {
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			continue
 		}
+		if fd < 3+listening {
+			return fmt.Errorf("LISTEN_FDS %d: descriptor %d is not open", listening, fd)
+		}
+		return fmt.Errorf("--preserve-fds %d: descriptor %d is not open", n, fd)
 	}
 	return nil
+}
+
+// listenFDs reads what a service manager says of the sockets that it has passed
+// on (sd_listen_fds(3)). What was meant for another process is not ours.
+func listenFDs() (n int, names string, err error) {
+	count := os.Getenv("LISTEN_FDS")
+	if count == "" || os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return 0, "", nil
+	}
+	n, err = strconv.Atoi(count)
+	if err != nil || n < 0 {
+		return 0, "", fmt.Errorf("LISTEN_FDS %q: is not a number of descriptors", count)
+	}
+	return n, os.Getenv("LISTEN_FDNAMES"), nil
 }

@@ -54,7 +54,7 @@ func (c *call) execOptions(ctr *libcontainer.Container) (libcontainer.ExecOption
 	f := &c.flags
 	o := libcontainer.ExecOptions{PreserveFDs: f.int("preserve-fds"), Cgroups: f.list("cgroup"), Paused: f.bool("ignore-paused"),
 		Detach: f.bool("detach"), Program: c.program}
-	if err := checkPreserved(o.PreserveFDs); err != nil {
+	if err := checkPreserved(o.PreserveFDs, 0); err != nil {
 		return o, err
 	}
 	if err := c.sockets(&o.PidFile, &o.ConsoleSocket, &o.PidfdSocket); err != nil {

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"os"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/internal/ojson"
@@ -12,7 +14,11 @@ func runStart(c *call) error {
 	if err != nil {
 		return err
 	}
-	return ctr.Start()
+	warnings, err := ctr.StartNotify(os.Getenv("NOTIFY_SOCKET"))
+	if err == nil {
+		c.warn(warnings)
+	}
+	return err
 }
 
 func runState(c *call) error {

@@ -315,8 +315,46 @@ func (r *Record) Unlock() {
 	}
 }
 
+// NotifySocket is the name of the socket in the directory of MakeNotifyDir.
+const NotifySocket = "notify.sock"
+
+// NotifyDir is the directory of a container's readiness socket.
+func NotifyDir(root, id string) string { return root + "/" + id + ".notify" }
+
+// NotifyDir is where the container's readiness socket is made.
+func (r *Record) NotifyDir() string { return NotifyDir(r.store.root, r.ID) }
+
+// MakeNotifyDir makes that directory, which the container's user can search.
+func (r *Record) MakeNotifyDir() error {
+	path := r.NotifyDir()
+	err := syscall.Mkdir(path, 0o755)
+	if err == nil || err == syscall.EEXIST { // of a creator that was killed
+		err = syscall.Chmod(path, 0o755)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "mkdir", Path: path, Err: err}
+	}
+	return nil
+}
+
+// removeNotifyDir removes it; nothing else is ever in it.
+func (r *Record) removeNotifyDir() error {
+	if !r.Notify {
+		return nil
+	}
+	path := r.NotifyDir()
+	_ = syscall.Unlink(path + "/" + NotifySocket)
+	if err := syscall.Rmdir(path); err != nil && err != syscall.ENOENT {
+		return &fs.PathError{Op: "rmdir", Path: path, Err: err}
+	}
+	return nil
+}
+
 // Remove deletes the record and the gate.
 func (r *Record) Remove() error {
+	if err := r.removeNotifyDir(); err != nil {
+		return err
+	}
 	for _, ext := range []string{".gate", ".new", ".json"} {
 		if err := syscall.Unlink(r.store.path(r.ID, ext)); err != nil && err != syscall.ENOENT {
 			return &fs.PathError{Op: "unlink", Path: r.store.path(r.ID, ext), Err: err}
@@ -328,6 +366,9 @@ func (r *Record) Remove() error {
 // Bury removes the container but keeps its record, so that delete can be
 // repeated until the poststop hooks have succeeded.
 func (r *Record) Bury() error {
+	if err := r.removeNotifyDir(); err != nil {
+		return err
+	}
 	_ = syscall.Unlink(r.store.path(r.ID, ".gate"))
 	from, to := r.store.path(r.ID, ".json"), r.store.path(r.ID, ".dead")
 	if err := syscall.Rename(from, to); err != nil && err != syscall.ENOENT {

@@ -405,7 +405,10 @@ func TestExecNamespaces(t *testing.T) {
 	other.create()
 	other.start()
 	for name, edit := range map[string]func(*specs.Spec){
-		"all":    func(s *specs.Spec) { withNamespace(specs.CgroupNamespace, "")(s); withNamespace(specs.TimeNamespace, "")(s) },
+		"all": func(s *specs.Spec) {
+			withNamespace(specs.CgroupNamespace, "")(s)
+			withNamespace(specs.TimeNamespace, "")(s)
+		},
 		"joined": joinOf(other.pid),
 		"few":    namespaces(specs.LinuxNamespace{Type: specs.MountNamespace}, specs.LinuxNamespace{Type: specs.UTSNamespace}),
 		"no mount namespace": func(s *specs.Spec) {
@@ -443,4 +446,22 @@ func joinOf(pid int) func(*specs.Spec) {
 		}
 		s.Hostname = ""
 	}
+}
+
+// TestExecPlan: the plan of an exec can be read before it is done.
+func TestExecPlan(t *testing.T) {
+	b := running(t)
+	p := b.processFile(&specs.Process{Args: []string{"/prober", "one"}, Cwd: "/work", User: specs.User{UID: 5}})
+	text := b.ok("plan", "--process", p, b.id).Stdout
+	for _, want := range []string{"target-open pid=" + strconv.Itoa(b.pid), "ns-enter types=mount,pid,network,ipc,uts", "identity uid=5", `exec args=["/prober" "one"]`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the plan lacks %q:\n%s", want, text)
+		}
+	}
+	if !json.Valid([]byte(b.ok("plan", "--format", "json", "-p", p, b.id).Stdout)) {
+		t.Error("the plan as JSON is not valid")
+	}
+	b.refused([]string{"--process: needs the id of a container"}, "plan", "--process", p)
+	b.refused([]string{"container does not exist"}, "plan", "--process", p, "nobody")
+	b.remove("--force")
 }
