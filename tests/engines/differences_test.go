@@ -1,0 +1,34 @@
+package engines
+
+import (
+	"strings"
+	"testing"
+)
+
+// difference is a place where tare may say something else than runc, because it
+// is better or because the words are its own.
+type difference struct {
+	script string // ENGINE/NAME
+	runc   string // lines of the wanted transcript
+	tare   string // what stands there with tare
+	why    string // also a row of docs/engines.md
+}
+
+var differences = []difference{}
+
+// explain puts the wanted lines in the place of those that differ with a reason.
+// A reason that nothing needs any more is a fault.
+func explain(t *testing.T, script, transcript string) string {
+	t.Helper()
+	for _, d := range differences {
+		if d.script != script {
+			continue
+		}
+		if !strings.Contains(transcript, d.tare) {
+			t.Errorf("the difference %q of %s does not show any more", d.tare, script)
+			continue
+		}
+		transcript = strings.ReplaceAll(transcript, d.tare, d.runc)
+	}
+	return transcript
+}
