@@ -172,6 +172,13 @@ func furnish() error {
 		defer unix.Close(fd)
 		*dir = strconv.Itoa(fd)
 	}
+	// The host's, or mountinfo would still list the hidden cgroup file systems,
+	// which engines read from the top.
+	for _, at := range []string{"/sys", "/proc"} {
+		if err := unix.Unmount(at, unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmount %s: %w", at, err)
+		}
+	}
 	for _, m := range mounts {
 		if err := unix.Mount(m.source, m.at, m.fstype, 0, m.data); err != nil && m.fstype != "mqueue" {
 			return fmt.Errorf("mount %s on %s: %w", m.fstype, m.at, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -83,10 +84,13 @@ func outside() int {
 		fmt.Println("engines: the runtime, built by `make`:", err)
 		return 1
 	}
+	// An interrupted run ends its machine, and then cleans up as always.
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
 	cgroups, err := makeCgroups()
 	if err == nil {
 		var code int
-		code, err = again("init", syscall.CLONE_NEWNS|syscall.CLONE_NEWPID|syscall.CLONE_NEWNET|syscall.CLONE_NEWUTS|syscall.CLONE_NEWIPC, 0,
+		code, err = startMachine(ended,
 			"TARE="+runtimePath, "TARE_ENGINES_CGROUPS="+strings.Join(cgroups, "\n"))
 		if err == nil {
 			if err := removeCgroups(cgroups); err != nil {
@@ -101,19 +105,34 @@ func outside() int {
 	return 1
 }
 
-// again runs this program as another stage and returns its exit code.
-func again(stage string, clone, unshare uintptr, env ...string) (int, error) {
+// startMachine runs this program again as process 1 of new namespaces, until it
+// ends or a signal ends it, and returns its exit code.
+func startMachine(ended <-chan os.Signal, env ...string) (int, error) {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(append(os.Environ(), stageEnv+"="+stage), env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: clone, Unshareflags: unshare, Pdeathsig: syscall.SIGKILL}
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return exit.ExitCode(), nil
+	cmd.Env = append(append(os.Environ(), stageEnv+"=init"), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
+		Pdeathsig:  syscall.SIGKILL,
 	}
-	return 0, err
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	select {
+	case s := <-ended:
+		_ = cmd.Process.Kill() // and with it everything in its pid namespace
+		<-done
+		return 1, fmt.Errorf("ended by %v", s)
+	case err := <-done:
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return exit.ExitCode(), nil
+		}
+		return 0, err
+	}
 }
 
 // initOfMachine is process 1 of the machine. It goes into the machine's cgroups,

@@ -80,15 +80,13 @@ func startPty(words []string) (*pty, error) {
 	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
 		return nil, err
 	}
-	fd, err := unix.IoctlRetInt(int(master.Fd()), unix.TIOCGPTPEER|0)
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
 	if err != nil {
-		n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-		if err != nil {
-			return nil, err
-		}
-		if fd, err = unix.Open("/dev/pts/"+strconv.Itoa(n), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0); err != nil {
-			return nil, err
-		}
+		return nil, err
+	}
+	fd, err := unix.Open("/dev/pts/"+strconv.Itoa(n), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
 	}
 	slave := os.NewFile(uintptr(fd), "terminal")
 	defer slave.Close()
@@ -129,7 +127,7 @@ func (p *pty) step(line string) error {
 		if err != nil {
 			return err
 		}
-		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(patience / 3); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 			text := p.shown()[p.seen:]
 			m := re.FindStringSubmatchIndex(text)
 			if m == nil {

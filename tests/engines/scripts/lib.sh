@@ -3,7 +3,7 @@
 
 # until_ COMMAND...: waits until it succeeds; silent.
 until_() {
-	_tries=900
+	_tries=300
 	until "$@" >/dev/null 2>&1; do
 		_tries=$((_tries - 1))
 		if [ "$_tries" -le 0 ]; then
