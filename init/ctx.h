@@ -188,3 +188,6 @@ HANDLER(outlive);
 HANDLER(gate);
 HANDLER(fd_close);
 HANDLER(exec);
+HANDLER(ns_enter);
+HANDLER(root_enter);
+HANDLER(console);

@@ -20,9 +20,11 @@ func (h *host) spawn(op *plan.Op) error {
 	flags, cg := op.SpawnArgs()
 	// From here on what is in the cgroups is the container's, to be killed with it.
 	// Only a digit of the record changes.
-	h.rec.CgroupsMade = true
-	if err := h.rec.Begin(); err != nil {
-		return err
+	if !h.exec {
+		h.rec.CgroupsMade = true
+		if err := h.rec.Begin(); err != nil {
+			return err
+		}
 	}
 	if err := h.collectNetwork(); err != nil {
 		return err
@@ -74,6 +76,7 @@ func (h *host) spawn(op *plan.Op) error {
 		return &fs.PathError{Op: "clone", Path: op.Value(), Err: err}
 	}
 	h.stage, h.pid = pid, pid
+	h.restoreAffinity()
 	// The init has its own copies; ours would keep namespaces and trees alive.
 	h.closeSlots()
 	return nil

@@ -39,8 +39,8 @@ var (
 	flagNoPivot      = Flag{Name: "no-pivot", Kind: Bool, Usage: "move the root over / instead of pivot_root(2); for a host root on an initramfs"}
 	flagNoNewKeyring = Flag{Name: "no-new-keyring", Kind: Bool, Usage: "keep the caller's session keyring"}
 	flagPreserveFDs  = Flag{Name: "preserve-fds", Kind: Number, Arg: "N", Default: "0", Usage: "leave the N descriptors from 3 on open in the container"}
-	flagConsole      = Flag{Name: "console-socket", Kind: Text, Arg: "SOCKET", Usage: "send the terminal's descriptor to SOCKET (not in this version)"}
-	flagPidfdSocket  = Flag{Name: "pidfd-socket", Kind: Text, Arg: "SOCKET", Usage: "send a pidfd of the process to SOCKET (not in this version)"}
+	flagConsole      = Flag{Name: "console-socket", Kind: Text, Arg: "SOCKET", Usage: "send the terminal's descriptor to SOCKET"}
+	flagPidfdSocket  = Flag{Name: "pidfd-socket", Kind: Text, Arg: "SOCKET", Usage: "send a pidfd of the process to SOCKET"}
 	flagPidFile      = Flag{Name: "pid-file", Kind: Text, Arg: "FILE", Usage: "write the process id to FILE when the container is there"}
 	flagFormat       = Flag{Name: "format", Aliases: []string{"f"}, Kind: Text, Arg: "FORMAT", Default: "table", Usage: "table or json"}
 	flagText         = Flag{Name: "format", Kind: Text, Arg: "FORMAT", Default: "text", Usage: "text or json"}
@@ -71,6 +71,14 @@ var Commands = []Command{
 			&flagRegex,
 		},
 		Existing: true, min: 1, max: 1, run: runDelete,
+	},
+	{
+		Name: "exec", Args: "ID [COMMAND [ARG...]]", Usage: "run a command in a container",
+		Description: "Runs a command in a container that is created or running, as its own process runs where no flag says otherwise. With --process " +
+			"the command and everything else is taken from a file, and what flags say besides counts. The exit code is the command's, " +
+			"128 and the number of the signal that killed it, or 255 if it could not be run.",
+		Flags:    execFlags[:],
+		Existing: true, min: 1, max: -1, stop: true, run: runExec,
 	},
 	{
 		Name: "features", Usage: "show what this version can do",
@@ -149,7 +157,7 @@ var Commands = []Command{
 
 // later are commands of other runtimes that this version does not have. They
 // are refused by name, so that nobody takes them for a typing error.
-var later = []string{"checkpoint", "events", "exec", "pause", "restore", "resume", "update"}
+var later = []string{"checkpoint", "events", "pause", "restore", "resume", "update"}
 
 func findCommand(name string) *Command {
 	for i := range Commands {

@@ -29,23 +29,19 @@ func runCreate(c *call) error {
 // createOptions are the flags that create and run share. Paths are resolved
 // before anything else happens.
 func (c *call) createOptions(id string) (libcontainer.CreateOptions, error) {
-	f := &c.flags
 	o, err := c.planOptions(id)
 	if err != nil {
 		return o, err
 	}
-	for _, name := range [...]string{"console-socket", "pidfd-socket"} {
-		if f.isSet(name) {
-			return o, fmt.Errorf("--%s: is not supported by this version of tare", name)
-		}
+	o.Program = c.program
+	if err := c.path("pid-file", &o.PidFile); err != nil {
+		return o, err
 	}
-	if f.isSet("pid-file") {
-		if f.str("pid-file") == "" {
-			return o, fmt.Errorf("--pid-file must not be empty")
-		}
-		if o.PidFile, err = absolute(f.str("pid-file")); err != nil {
-			return o, err
-		}
+	if err := c.path("console-socket", &o.ConsoleSocket); err != nil {
+		return o, err
+	}
+	if err := c.path("pidfd-socket", &o.PidfdSocket); err != nil {
+		return o, err
 	}
 	return o, nil
 }

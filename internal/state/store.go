@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -82,6 +83,9 @@ type Record struct {
 	State
 	store *Store
 	fd    int // the locked file; -1 when read without the lock
+	// Config is the container's config.json as it was when it was created. Save
+	// writes it behind the record; Load leaves it there, LoadConfig reads it.
+	Config []byte
 	// Busy says that pid is 0 and that the creator is at work.
 	Busy bool
 }
@@ -159,6 +163,30 @@ func flockWithin(fd int, wait time.Duration) error {
 	}
 }
 
+// LoadConfig reads a record, without the lock, with the config.
+func (s *Store) LoadConfig(id string) (*Record, error) {
+	r, err := s.Load(id, false)
+	if err != nil {
+		return nil, err
+	}
+	path := s.path(id, ".json")
+	data, err := sys.ReadFile(path, maxRecord)
+	if err != nil {
+		return nil, err
+	}
+	// One file was read twice: what counts is what it was the second time.
+	line, config, _ := bytes.Cut(data, newline)
+	st, err := Decode(line)
+	if err != nil {
+		return nil, fmt.Errorf("state of container %q: %w", id, err)
+	}
+	r.State, r.Config = *st, config
+	return r, nil
+}
+
+// newline separates the record from the config.
+var newline = []byte{'\n'}
+
 // Load reads a record. With lock it also waits until nobody else changes it.
 func (s *Store) Load(id string, lock bool) (*Record, error) { return s.load(id, ".json", lock) }
 
@@ -191,7 +219,7 @@ func (s *Store) load(id, ext string, lock bool) (*Record, error) {
 				continue
 			}
 		}
-		data, err := sys.ReadAll(fd, maxRecord)
+		data, err := sys.ReadLine(fd, maxRecord)
 		if err != nil {
 			r.Unlock()
 			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
@@ -224,7 +252,7 @@ func same(fd int, path string) bool {
 // Begin writes the record into the file just created. Readers see either
 // nothing, which means creating, or all of it.
 func (r *Record) Begin() error {
-	data := r.Encode()
+	data := append(r.Encode(), '\n')
 	n, err := syscall.Pwrite(r.fd, data, 0)
 	if err == nil && n != len(data) {
 		err = syscall.EIO
@@ -238,13 +266,20 @@ func (r *Record) Begin() error {
 // Save replaces the record by an atomic rename; the lock moves to the new file.
 func (r *Record) Save() error {
 	tmp, path := r.store.path(r.ID, ".new"), r.store.path(r.ID, ".json")
+	if r.Config == nil {
+		old, err := sys.ReadFile(path, maxRecord)
+		if err != nil {
+			return err
+		}
+		_, r.Config, _ = bytes.Cut(old, newline)
+	}
 	fd, err := open(tmp, unix.O_CREAT|unix.O_TRUNC|unix.O_RDWR)
 	if err != nil {
 		return &fs.PathError{Op: "create", Path: tmp, Err: err}
 	}
 	err = flock(fd, unix.LOCK_EX)
 	if err == nil {
-		data := r.Encode()
+		data := append(append(r.Encode(), '\n'), r.Config...)
 		var n int
 		if n, err = syscall.Write(fd, data); err == nil && n != len(data) {
 			err = syscall.EIO
