@@ -73,6 +73,16 @@ var Commands = []Command{
 		Existing: true, min: 1, max: 1, run: runDelete,
 	},
 	{
+		Name: "events", Args: "ID", Usage: "show what a container uses, and when its memory runs out",
+		Description: "Prints one JSON object on a line for each event: the counters of the container's cgroups, anew after each interval, and each time " +
+			"that its memory ran out. Ends when the container stops.",
+		Flags: []*Flag{
+			{Name: "interval", Kind: Text, Arg: "TIME", Default: "5s", Usage: "time between two looks at the counters: 5s, 500ms"},
+			{Name: "stats", Kind: Bool, Usage: "print the counters once, and end"},
+		},
+		Existing: true, min: 1, max: 1, run: runEvents,
+	},
+	{
 		Name: "features", Usage: "show what this version can do",
 		Description: "Prints the features structure of the OCI runtime specification (features.md) as JSON. It does not depend on the host.",
 		run:         runFeatures,
@@ -96,6 +106,12 @@ var Commands = []Command{
 		run: runList,
 	},
 	{
+		Name: "pause", Args: "ID", Usage: "stop the processes of a container where they are",
+		Description: "Freezes every process of a created or running container until resume. If one of them cannot be stopped within a few seconds, " +
+			"all go on, and the command fails.",
+		Existing: true, min: 1, max: 1, run: runPause,
+	},
+	{
 		Name: "plan", Args: "[ID]", Usage: "show what create would do, without doing it",
 		Description: "Compiles a bundle's config for this host and prints the list of operations, in their order, each with the field of the " +
 			"config that asks for it. Nothing is changed, and no privilege is needed.",
@@ -111,6 +127,11 @@ var Commands = []Command{
 		Description: "Runs the host's ps with the given options (default: -ef) and prints the lines of the container's processes.",
 		Flags:       []*Flag{&flagFormat},
 		Existing:    true, min: 1, max: -1, stop: true, run: runPs,
+	},
+	{
+		Name: "resume", Args: "ID", Usage: "let the processes of a paused container go on",
+		Description: "Reverses pause.",
+		Existing:    true, min: 1, max: 1, run: runResume,
 	},
 	{
 		Name: "run", Args: "ID", Usage: "create a container and start it at once",
@@ -145,11 +166,17 @@ var Commands = []Command{
 		Description: "Prints the state of a container as JSON (runtime.md, State).",
 		Existing:    true, min: 1, max: 1, run: runState,
 	},
+	{
+		Name: "update", Args: "ID", Usage: "change the limits of a container",
+		Description: "Changes the limits that are given; the others, and all device rules, stay as they are. Either all of them change or, when one " +
+			"is refused, none.",
+		Flags: updateFlags, Existing: true, min: 1, max: 1, run: runUpdate,
+	},
 }
 
 // later are commands of other runtimes that this version does not have. They
 // are refused by name, so that nobody takes them for a typing error.
-var later = []string{"checkpoint", "events", "exec", "pause", "restore", "resume", "update"}
+var later = []string{"checkpoint", "exec", "restore"}
 
 func findCommand(name string) *Command {
 	for i := range Commands {
