@@ -19,6 +19,9 @@ type Stats struct {
 	Interfaces []Interface
 }
 
+// Pressure is how much of the time something was waited for.
+type Pressure = cgroup.Pressure
+
 // Interface counts the traffic of a network interface, from the container's side.
 type Interface struct {
 	Name                                    string

@@ -44,6 +44,7 @@ var (
 	flagPidFile      = Flag{Name: "pid-file", Kind: Text, Arg: "FILE", Usage: "write the process id to FILE when the container is there"}
 	flagFormat       = Flag{Name: "format", Aliases: []string{"f"}, Kind: Text, Arg: "FORMAT", Default: "table", Usage: "table or json"}
 	flagText         = Flag{Name: "format", Kind: Text, Arg: "FORMAT", Default: "text", Usage: "text or json"}
+	flagStatsFormat  = Flag{Name: "format", Kind: Text, Arg: "FORMAT", Default: "auto", Usage: "table or json; auto is a table on a terminal"}
 	flagRegex        = Flag{Name: "regex", Aliases: []string{"r"}, Kind: Bool, Usage: "ID is a regular expression; every container that it matches is meant"}
 )
 
@@ -165,6 +166,18 @@ var Commands = []Command{
 		Name: "state", Args: "ID", Usage: "show a container's state",
 		Description: "Prints the state of a container as JSON (runtime.md, State).",
 		Existing:    true, min: 1, max: 1, run: runState,
+	},
+	{
+		Name: "stats", Args: "[ID]...", Usage: "show what containers use",
+		Description: "Shows, for the given containers or all that are not stopped, the use of CPU, memory, network, block devices and processes, and how much " +
+			"waits for them: on a terminal as a table that is drawn again after each interval, and otherwise as one JSON object on a line for each container " +
+			"and interval. Ends when none of the containers runs any more.",
+		Flags: []*Flag{
+			{Name: "interval", Kind: Text, Arg: "TIME", Default: "1s", Usage: "time between two looks: 5s, 500ms"},
+			{Name: "no-stream", Kind: Bool, Usage: "show them once, and end"},
+			&flagStatsFormat,
+		},
+		Existing: true, max: -1, run: runStats,
 	},
 	{
 		Name: "update", Args: "ID", Usage: "change the limits of a container",
