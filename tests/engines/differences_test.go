@@ -3,6 +3,8 @@ package engines
 import (
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // difference is a place where tare may say something else than runc, because it
@@ -31,4 +33,19 @@ func explain(t *testing.T, script, transcript string) string {
 		transcript = strings.ReplaceAll(transcript, d.tare, d.runc)
 	}
 	return transcript
+}
+
+// runcCannot says that runc fails a whole script on this host, which tare does not.
+func runcCannot(t *testing.T, script string) bool {
+	if script == "docker/privileged" && !resources() {
+		t.Log("runc fails where the bounding set lacks a capability that is asked for; tare leaves it out and warns")
+		return true
+	}
+	return false
+}
+
+// resources says whether this process may give CAP_SYS_RESOURCE to a container.
+func resources() bool {
+	set, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_RESOURCE, 0, 0, 0)
+	return err == nil && set == 1
 }

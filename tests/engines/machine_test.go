@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,10 +47,50 @@ func hierarchies() ([]hierarchy, error) {
 			out = append(out, one)
 		}
 	}
+	slices.SortStableFunc(out, func(a, b hierarchy) int { return strings.Compare(a.at, b.at) })
 	if len(out) == 0 {
 		return nil, errors.New("no cgroup file system is mounted")
 	}
 	return out, nil
+}
+
+// privateMounts gives this thread, and what it starts, a mount namespace in which
+// the cgroup v1 hierarchies are mounted that exist but that the host has mounted
+// nowhere, as they stay behind when something has used them: engines look for
+// each that /proc/PID/cgroup lists.
+func privateMounts() error {
+	runtime.LockOSThread() // for good: the main goroutine starts the machine
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("a mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("propagation of /: %w", err)
+	}
+	all, err := hierarchies()
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", "/mnt", "tmpfs", 0, ""); err != nil {
+		return fmt.Errorf("mount a tmpfs on /mnt: %w", err)
+	}
+	for line := range strings.Lines(string(data)) {
+		f := strings.SplitN(line, ":", 3)
+		if len(f) != 3 || f[1] == "" || slices.ContainsFunc(all, func(h hierarchy) bool { return h.opts == f[1] }) {
+			continue
+		}
+		at := "/mnt/" + strings.TrimPrefix(f[1], "name=")
+		if err := os.Mkdir(at, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount("cgroup", at, "cgroup", 0, f[1]); err != nil {
+			return fmt.Errorf("mount the cgroup hierarchy %s: %w", f[1], err)
+		}
+	}
+	return nil
 }
 
 // makeCgroups makes one cgroup in every hierarchy: the root of the machine's.
@@ -174,7 +215,7 @@ func furnish() error {
 	}
 	// The host's, or mountinfo would still list the hidden cgroup file systems,
 	// which engines read from the top.
-	for _, at := range []string{"/sys", "/proc"} {
+	for _, at := range []string{"/sys", "/proc", "/mnt"} {
 		if err := unix.Unmount(at, unix.MNT_DETACH); err != nil {
 			return fmt.Errorf("unmount %s: %w", at, err)
 		}
@@ -185,6 +226,9 @@ func furnish() error {
 		}
 	}
 	for _, h := range all {
+		if rest, ok := strings.CutPrefix(h.at, "/mnt/"); ok {
+			h.at = "/sys/fs/cgroup/" + rest
+		}
 		if err := os.MkdirAll(h.at, 0o755); err != nil {
 			return err
 		}

@@ -87,6 +87,10 @@ func outside() int {
 	// An interrupted run ends its machine, and then cleans up as always.
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
+	if err := privateMounts(); err != nil {
+		fmt.Println("engines:", err)
+		return 1
+	}
 	cgroups, err := makeCgroups()
 	if err == nil {
 		var code int
@@ -181,9 +185,17 @@ func inside(m *testing.M) int {
 		fmt.Println("engines: make the machine:", err)
 		return 1
 	}
+	if os.Getenv("TARE_ENGINES_SHELL") != "" { // to look around, and to try a script
+		sh := exec.Command("/bin/sh")
+		sh.Stdin, sh.Stdout, sh.Stderr = os.Stdin, os.Stdout, os.Stderr
+		if err := sh.Run(); err != nil {
+			fmt.Println("engines:", err)
+		}
+		return 0
+	}
 	first = census()
 	code := m.Run()
-	if left := stopDaemons(); len(left) > 0 && code == 0 {
+	if left := stopDaemons(); len(left) > 0 {
 		for _, l := range left {
 			fmt.Println("left behind by the tests:", l)
 		}

@@ -141,7 +141,7 @@ func (p *pty) step(line string) error {
 		}
 		return errors.New("not shown")
 	case "send":
-		text, err := strconv.Unquote(`"` + rest + `"`)
+		text, err := strconv.Unquote(`"` + strings.ReplaceAll(rest, `"`, `\"`) + `"`)
 		if err != nil {
 			return err
 		}

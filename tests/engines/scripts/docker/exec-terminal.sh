@@ -13,7 +13,7 @@ expect (all-three)
 send ls -l $(tty) | cut -c 1\r
 expect \n(c)
 send sh -c 'trap "echo int-""errupted; exit 4" INT; echo wait-"ing"; sleep 20 & wait'\r
-expect waiting
+expect wait-ing
 send \x03
 expect (int-errupted)
 expect # 

@@ -15,7 +15,7 @@ docker unpause "$N" >/dev/null
 look '{{.State.Status}}'
 until_ sh -c "[ \$(cat /proc/$pid/root/tmp/count) != $two ]" && echo "it goes on"
 echo "# top"
-docker top "$N" -o pid,comm,args | sed 's/^[0-9 ]*//' | sed -n 1,2p | cut -c 1-20
+docker top "$N" -o pid,comm,args | awk '{print $2, $3}'
 echo "# stats"
 docker stats --no-stream --format '{{.MemUsage}}' "$N" | sed 's,^[1-9.][0-9.]*[KM]iB,some,'
 docker stats --no-stream --format '{{.PIDs}}' "$N" | grep -c '^[1-9]'

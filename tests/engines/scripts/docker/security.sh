@@ -28,16 +28,17 @@ cat >profile.json <<'END'
  "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 99},
               {"names": ["chmod", "fchmod", "fchmodat"], "action": "SCMP_ACT_ERRNO"}]}
 END
-dbox --security-opt seccomp=profile.json box sh -c 'mkdir /tmp/a; chmod 700 /tmp; touch /tmp/b && echo touched' 2>&1
+dbox --security-opt seccomp=profile.json box sh -c 'exec 2>&1; mkdir /tmp/a; chmod 700 /tmp; touch /tmp/b && echo touched' 2>&1
 echo '{"defaultAction": "SCMP_ACT_KILL_PROCESS"}' >kill.json
 dbox --security-opt seccomp=kill.json box true >/dev/null 2>&1
 [ $? -ne 0 ] && echo "nothing allowed, nothing runs"
 echo "# Docker's own profile"
-dbox box sh -c 'unshare -m true; mount -t tmpfs x /mnt; date -s 2000-01-01 2>&1 >/dev/null; chroot / true && echo chroot works' 2>&1
+dbox box sh -c 'exec 2>&1; unshare -m true; mount -t tmpfs x /mnt; date -s 2000-01-01 2>&1 >/dev/null; chroot / true && echo chroot works' 2>&1
 echo "# read-only"
-dbox --read-only --tmpfs /scratch:size=1m,mode=1770,noexec box sh -c 'touch /a; touch /scratch/a && ls -ld /scratch | cut -c 1-10; cp /bin/busybox /scratch/a; df -k /scratch | awk "NR==2 {print \$2}"; grep " /scratch " /proc/mounts | cut -d " " -f 2-4' 2>&1
+dbox --read-only --tmpfs /scratch:size=1m,mode=1770,noexec box sh -c 'exec 2>&1; touch /a; touch /scratch/a && ls -ld /scratch | cut -c 1-10; cp /bin/busybox /scratch/a; df -k /scratch | awk "NR==2 {print \$2}"; grep " /scratch " /proc/mounts | cut -d " " -f 2-4' 2>&1
 echo "# masked and read-only paths"
-dbox box sh -c 'wc -c </proc/kcore; wc -c </proc/timer_list; ls /proc/acpi /sys/firmware 2>/dev/null | wc -l; echo 1 >/proc/sys/vm/drop_caches; echo b >/proc/sysrq-trigger; touch /sys/x; touch /sys/fs/cgroup/x' 2>&1
+dbox box sh -c 'exec 2>&1; wc -c </proc/kcore; wc -c </proc/timer_list; ls /proc/acpi /sys/firmware 2>/dev/null | wc -l; echo 1 >/proc/sys/vm/drop_caches; echo b >/proc/sysrq-trigger; touch /sys/x; touch /sys/fs/cgroup/x /sys/fs/cgroup/cpu/x' 2>&1
+dbox box grep -c '/sys/fs/cgroup.* ro,' /proc/mounts
 dbox --security-opt systempaths=unconfined box sh -c 'grep -c . /proc/timer_list >/dev/null && echo open'
 echo "# sysctls and hostname"
 dbox --sysctl net.ipv4.ip_forward=0 --sysctl kernel.shm_rmid_forced=1 --sysctl net.core.somaxconn=77 box sh -c 'cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shm_rmid_forced /proc/sys/net/core/somaxconn'

@@ -16,7 +16,7 @@ expect (all-three)
 send ls -l $(tty) | cut -c 1\r
 expect \n(c)
 send sh -c 'trap "echo int-""errupted; exit 4" INT; echo wait-"ing"; sleep 20 & wait'\r
-expect waiting
+expect wait-ing
 send \x03
 expect (int-errupted)
 expect # 
@@ -31,7 +31,7 @@ pty docker attach "$N" <<'END'
 send \r
 expect # 
 send x=kept; echo at-"tached"\r
-expect (attached)
+expect (at-tached)
 send \x10\x11
 expect read escape sequence
 END
