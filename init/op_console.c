@@ -109,15 +109,16 @@ HANDLER(console)
 		if (r < 0)
 			return r;
 	}
-	/* The leader of a session that has no terminal yet. */
-	long r = sys3(__NR_ioctl, slave, TIOCSCTTY_, 0);
-	if (r < 0)
-		return fail(c, STEP_IOCTL, r);
 	size_t n = put_str(name, 0, sizeof name, "/dev/pts/");
 	n = put_num(name, n, sizeof name, number);
-	r = send_master(socket, master, name, n);
+	long r = send_master(socket, master, name, n);
 	if (r < 0)
 		return fail(c, STEP_SENDMSG, r);
+	/* This process leads a session that has no terminal yet. It gets one when the
+	 * master is somebody else's, whose end then hangs up. */
+	r = sys3(__NR_ioctl, slave, TIOCSCTTY_, 0);
+	if (r < 0)
+		return fail(c, STEP_IOCTL, r);
 	for (int fd = 0; fd < 3; fd++) {
 		r = sys3(__NR_dup3, slave, fd, 0);
 		if (r < 0)

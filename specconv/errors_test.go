@@ -335,16 +335,6 @@ var elsewhere = map[string]string{
 	"the systemd cgroup driver is not supported by this version of tare":                     "golden error-systemd",
 	"needs CAP_SYS_ADMIN, or process.noNewPrivileges (seccomp(2))":                           "TestSeccompWithoutPrivilege",
 	"seccomp listeners are not supported by this version of tare":                            "TestSeccompListener",
-	"consoles are not supported by this version of tare":                                     "TestTerminal",
-}
-
-func TestTerminal(t *testing.T) {
-	s := plain()
-	s.Process.Terminal = true
-	want := "config process.terminal \"true\": consoles are not supported by this version of tare\n"
-	if err := compileOn(readFacts(t, "hybrid-6.18"), s); err == nil || errorText(t, err) != want {
-		t.Errorf("got %v", err)
-	}
 }
 
 func TestSeccompListener(t *testing.T) {

@@ -34,16 +34,7 @@ func (c *call) createOptions(id string) (libcontainer.CreateOptions, error) {
 		return o, err
 	}
 	o.Program = c.program
-	if err := c.path("pid-file", &o.PidFile); err != nil {
-		return o, err
-	}
-	if err := c.path("console-socket", &o.ConsoleSocket); err != nil {
-		return o, err
-	}
-	if err := c.path("pidfd-socket", &o.PidfdSocket); err != nil {
-		return o, err
-	}
-	return o, nil
+	return o, c.sockets(&o.PidFile, &o.ConsoleSocket, &o.PidfdSocket)
 }
 
 // planOptions are the flags that have a say in the plan.

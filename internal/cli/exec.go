@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -53,17 +54,17 @@ func (c *call) execOptions(ctr *libcontainer.Container) (libcontainer.ExecOption
 	if o.PreserveFDs < 0 {
 		return o, fmt.Errorf("--preserve-fds %d: must not be negative", o.PreserveFDs)
 	}
-	for _, p := range []struct {
-		flag string
-		to   *string
-	}{{"pid-file", &o.PidFile}, {"console-socket", &o.ConsoleSocket}, {"pidfd-socket", &o.PidfdSocket}} {
-		if err := c.path(p.flag, p.to); err != nil {
-			return o, err
-		}
+	if err := c.sockets(&o.PidFile, &o.ConsoleSocket, &o.PidfdSocket); err != nil {
+		return o, err
 	}
 	var err error
 	o.Process, err = c.process(ctr)
 	return o, err
+}
+
+// sockets reads the flags of create, run and exec that say what goes where.
+func (c *call) sockets(pidFile, console, pidfd *string) error {
+	return errors.Join(c.path("pid-file", pidFile), c.path("console-socket", console), c.path("pidfd-socket", pidfd))
 }
 
 // path reads a flag with a path, which is resolved before anything else happens.

@@ -82,6 +82,10 @@ var table = map[plan.Code]opTest{
 	plan.OpGate:       {effect: gateEffect, failure: gateFailure},
 	plan.OpFdClose:    {effect: fdCloseEffect, failure: fdCloseFailure},
 	plan.OpExec:       {effect: execEffect, failure: execFailure},
+
+	plan.OpNsEnter:   {effect: nsEnterEffect, failure: nsEnterFailure},
+	plan.OpRootEnter: {effect: rootEnterEffect, failure: rootEnterFailure},
+	plan.OpConsole:   {effect: consoleEffect, failure: consoleFailure},
 }
 
 // TestEveryOp runs what the table has, and fails for an op that it lacks.
