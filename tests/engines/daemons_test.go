@@ -18,6 +18,7 @@ const patience = 90 * time.Second
 type daemon struct {
 	name  string
 	words []string // the command
+	env   []string // beside the tests' own
 	files [][2]string
 	ready []string // succeeds when it serves
 
@@ -69,6 +70,7 @@ func (d *daemon) start() error {
 	defer log.Close()
 	d.cmd = exec.Command(d.words[0], d.words[1:]...)
 	d.cmd.Stdout, d.cmd.Stderr = log, log
+	d.cmd.Env = append(os.Environ(), d.env...)
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := d.cmd.Start(); err != nil {
 		return err

@@ -73,7 +73,7 @@ func allowed(line string) bool {
 		}
 	}
 	if dir, ok := strings.CutPrefix(line, "cgroup "); ok {
-		for _, parent := range []string{"/docker", "/default", "/k8s.io", "/libpod_parent", "/conmon", "/buildah"} {
+		for _, parent := range []string{"/docker", "/docker/buildkit", "/default", "/k8s.io", "/libpod_parent", "/conmon", "/buildah"} {
 			if strings.HasSuffix(dir, parent) {
 				return true
 			}

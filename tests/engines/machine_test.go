@@ -55,9 +55,9 @@ func hierarchies() ([]hierarchy, error) {
 }
 
 // privateMounts gives this thread, and what it starts, a mount namespace in which
-// the cgroup v1 hierarchies are mounted that exist but that the host has mounted
-// nowhere, as they stay behind when something has used them: engines look for
-// each that /proc/PID/cgroup lists.
+// every cgroup v1 hierarchy is mounted. Engines look for each that /proc/PID/cgroup
+// lists; those stay behind when something has used them, and another program may
+// mount one while the tests run.
 func privateMounts() error {
 	runtime.LockOSThread() // for good: the main goroutine starts the machine
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
@@ -74,20 +74,24 @@ func privateMounts() error {
 	if err != nil {
 		return err
 	}
+	names := strings.Fields("net_cls net_prio perf_event") // of no use to v2
+	for line := range strings.Lines(string(data)) {
+		if f := strings.SplitN(line, ":", 3); len(f) == 3 && f[1] != "" && f[1] != "name=systemd" {
+			names = append(names, f[1])
+		}
+	}
+	v1 := slices.ContainsFunc(all, func(h hierarchy) bool { return h.fstype == "cgroup" })
 	if err := unix.Mount("tmpfs", "/mnt", "tmpfs", 0, ""); err != nil {
 		return fmt.Errorf("mount a tmpfs on /mnt: %w", err)
 	}
-	for line := range strings.Lines(string(data)) {
-		f := strings.SplitN(line, ":", 3)
-		if len(f) != 3 || f[1] == "" || slices.ContainsFunc(all, func(h hierarchy) bool { return h.opts == f[1] }) {
+	for _, name := range names {
+		known := slices.ContainsFunc(all, func(h hierarchy) bool { return slices.Contains(strings.Split(h.opts, ","), name) || h.opts == name })
+		at := "/mnt/" + name
+		if known || !v1 || os.Mkdir(at, 0o755) != nil { // listed twice
 			continue
 		}
-		at := "/mnt/" + strings.TrimPrefix(f[1], "name=")
-		if err := os.Mkdir(at, 0o755); err != nil {
-			return err
-		}
-		if err := unix.Mount("cgroup", at, "cgroup", 0, f[1]); err != nil {
-			return fmt.Errorf("mount the cgroup hierarchy %s: %w", f[1], err)
+		if err := unix.Mount("cgroup", at, "cgroup", 0, name); err != nil {
+			_ = os.Remove(at) // the kernel has no such controller
 		}
 	}
 	return nil

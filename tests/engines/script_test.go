@@ -68,6 +68,12 @@ func compareRuntimes(t *testing.T, folder, name string) {
 		group.Go(run)
 	}
 	group.Wait()
+	judge(t, folder, name, transcripts)
+}
+
+// judge compares the transcripts of a script with the wanted one.
+func judge(t *testing.T, folder, name string, transcripts [len(runtimes)]string) {
+	t.Helper()
 	file := filepath.Join("scripts", folder, name+".want")
 	if *update && transcripts[0] == "" {
 		transcripts[0] = transcripts[1]

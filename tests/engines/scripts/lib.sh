@@ -40,7 +40,8 @@ is() {
 }
 
 # Docker: a container of this script's runtime and name.
-drun() { docker run --runtime "$RT" --name "$N" "$@"; }
-dbox() { docker run --rm --runtime "$RT" "$@"; }
+drun() { docker run --network none --runtime "$RT" --name "$N" "$@"; }
+dbox() { docker run --rm --network none --runtime "$RT" "$@"; }
+dnet() { docker run --rm --runtime "$RT" "$@"; }
 look() { docker inspect --format "$1" "${2:-$N}"; }
 gone() { docker rm -f -v "${1:-$N}" >/dev/null; }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Namespaces: own, the host's, another container's.
 . /run/engines/scripts/lib.sh
-drun -d --hostname first --ipc shareable box sh -c 'sleep 777 & wait' >/dev/null
+docker run --name "$N" --runtime "$RT" -d --hostname first --ipc shareable box sh -c 'sleep 777 & wait' >/dev/null
 pid=$(look '{{.State.Pid}}')
 ns() { readlink "/proc/$1/ns/$2"; }
 compare() { # WHAT OPTION...: which namespaces are the host's, and which the first container's
@@ -33,9 +33,9 @@ compare net-container --network "container:$N"
 compare all-containers --pid "container:$N" --ipc "container:$N" --network "container:$N"
 echo "# what that means inside"
 dbox --pid "container:$N" box ps -o args | grep -c 'sleep 777'
-dbox --network "container:$N" box hostname
-dbox --network none box sh -c 'cat /proc/net/dev | sed 1,2d | cut -d : -f 1'
-dbox --network bridge box sh -c 'ip -o -4 addr show eth0 | grep -c 172.17; ip route | grep -c default'
+dnet --network "container:$N" box hostname
+dnet --network none box sh -c 'cat /proc/net/dev | sed 1,2d | cut -d : -f 1'
+dnet --network bridge box sh -c 'ip -o -4 addr show eth0 | grep -c 172.17; ip route | grep -c default'
 [ "$(dbox --uts host box hostname)" = "$(hostname)" ] && echo "the host's name"
 echo "# killing one with the pid namespace of another leaves the other"
 docker run -d --name "$N-2" --runtime "$RT" --pid "container:$N" box sh -c 'sleep 888 & sleep 999' >/dev/null

@@ -15,7 +15,7 @@ docker unpause "$N" >/dev/null
 look '{{.State.Status}}'
 until_ sh -c "[ \$(cat /proc/$pid/root/tmp/count) != $two ]" && echo "it goes on"
 echo "# top"
-docker top "$N" -o pid,comm,args | awk '{print $2, $3}'
+docker top "$N" -o pid,comm,args | awk 'NR < 3 {print $2, $3}'
 echo "# stats"
 docker stats --no-stream --format '{{.MemUsage}}' "$N" | sed 's,^[1-9.][0-9.]*[KM]iB,some,'
 docker stats --no-stream --format '{{.PIDs}}' "$N" | grep -c '^[1-9]'
