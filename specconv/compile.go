@@ -178,7 +178,7 @@ func compile(in Input) *compiler {
 
 	// lock, gate, exec: privilege goes away, then the program is looked up as the
 	// user who will run it.
-	c.emitLock()
+	c.emitLock(true)
 	c.emitStart()
 	return c
 }

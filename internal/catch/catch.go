@@ -57,17 +57,24 @@ func Open() (int, error) {
 
 // Once catches signals, each until it has come once: the second time it has its
 // usual effect (SA_RESETHAND). Open comes first.
-func Once(signals ...syscall.Signal) error { return set(signals, saResetHand) }
+func Once(signals ...syscall.Signal) error { return set(signals, handled(saResetHand)) }
 
 // Each catches signals whenever they come. Open comes first.
-func Each(signals ...syscall.Signal) error { return set(signals, 0) }
+func Each(signals ...syscall.Signal) error { return set(signals, handled(0)) }
 
-func set(signals []syscall.Signal, flags uint64) error {
+// Ignore ignores signals from now on.
+func Ignore(signals ...syscall.Signal) error { return set(signals, sigaction{handler: 1 /* SIG_IGN */}) }
+
+func handled(flags uint64) sigaction {
 	handler, restorer := addresses()
 	act := sigaction{handler: handler, flags: flags | saOnStack | saRestart, restorer: restorer, mask: ^uint64(0)}
 	if restorer != 0 {
 		act.flags |= saRestorer
 	}
+	return act
+}
+
+func set(signals []syscall.Signal, act sigaction) error {
 	for _, s := range signals {
 		_, _, e := syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
 		if e != 0 {

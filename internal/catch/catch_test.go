@@ -3,6 +3,7 @@ package catch
 import (
 	"os"
 	"os/exec"
+	"regexp"
 	"syscall"
 	"testing"
 	"time"
@@ -114,5 +115,18 @@ func TestChild(t *testing.T) {
 	}
 	if n, err := unix.Read(fd, make([]byte, 1)); err != unix.EAGAIN {
 		t.Fatalf("read: %d, %v", n, err)
+	}
+}
+
+func TestIgnore(t *testing.T) {
+	if err := Ignore(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	status, err := os.ReadFile("/proc/thread-self/status") // which is also where this gets if it is alive
+	if err != nil || !regexp.MustCompile(`(?m)^SigIgn:\t[0-9a-f]*[13579bdf]$`).Match(status) {
+		t.Errorf("signal 1 is not ignored: %v\n%s", err, status)
 	}
 }

@@ -89,6 +89,7 @@ var rooms = map[string]room{
 	"tests/init":         {why: "holds the C reader against the Go one", own: []string{"internal/plan", "internal/initproto"}, other: []string{xsys}},
 	"tests/bench":        {why: "treats all runtimes alike", other: []string{xsys}},
 	"tests/differential": {why: "the black box again, and treats all runtimes alike", other: []string{xsys}},
+	"tests/engines":      {why: "the black box behind real engines", other: []string{xsys}},
 	"tests/rings":        {why: "runs programs and reads what they print"},
 }
 

@@ -1,0 +1,47 @@
+# Functions of the scripts. RT is the runtime, N a name that nobody else uses.
+# shellcheck shell=sh
+
+# until_ COMMAND...: waits until it succeeds; silent.
+until_() {
+	_tries=300
+	until "$@" >/dev/null 2>&1; do
+		_tries=$((_tries - 1))
+		if [ "$_tries" -le 0 ]; then
+			echo "never: $*"
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+# code COMMAND...: its output, and "exit N".
+code() {
+	"$@"
+	echo "exit $?"
+}
+
+# has WORD COMMAND...: the exit code, and whether the output has WORD.
+has() {
+	_word=$1
+	shift
+	_out=$("$@" 2>&1)
+	_code=$?
+	case $_out in
+	*"$_word"*) echo "exit $_code, says $_word" ;;
+	*) echo "exit $_code, does not say $_word: $_out" ;;
+	esac
+}
+
+# is VALUE COMMAND...: that the command prints this.
+is() {
+	_word=$1
+	shift
+	[ "$("$@" 2>&1)" = "$_word" ]
+}
+
+# Docker: a container of this script's runtime and name.
+drun() { docker run --network none --runtime "$RT" --name "$N" "$@"; }
+dbox() { docker run --rm --network none --runtime "$RT" "$@"; }
+dnet() { docker run --rm --runtime "$RT" "$@"; }
+look() { docker inspect --format "$1" "${2:-$N}"; }
+gone() { docker rm -f -v "${1:-$N}" >/dev/null; }
