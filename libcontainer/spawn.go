@@ -71,8 +71,10 @@ func (h *host) spawn(op *plan.Op) error {
 	if cg != plan.NoSlot {
 		sys.UseCgroupFD, sys.CgroupFD = true, h.slots[cg]
 	}
-	runtime.LockOSThread()
-	h.locked = true
+	if !h.locked {
+		runtime.LockOSThread()
+		h.locked = true
+	}
 	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), []string{"tare-init", strconv.Itoa(base)},
 		&syscall.ProcAttr{Env: []string{}, Files: files, Sys: sys})
 	if err != nil {
