@@ -126,7 +126,7 @@ func TestNotify(t *testing.T) {
 	if !m.silent() || cmd.ProcessState != nil {
 		t.Error("start did not wait for the program to be ready")
 	}
-	b.must(os.WriteFile(procPath(b.pid, "root/tmp/go"), nil, 0o644))
+	b.must(os.WriteFile(procPath(b.pid, "root")+"/tmp/go", nil, 0o644))
 	expect(t, "message", m.next(), "READY=1\n")
 	expect(t, "message", m.next(), fmt.Sprintf("MAINPID=%d", b.pid))
 	expect(t, "message", m.next(), "BARRIER=1")
@@ -163,7 +163,9 @@ func TestNotifyOfRun(t *testing.T) {
 	cmd, done := b.command("run", "--bundle", b.bundle, "--pid-file", b.dir+"/io/pid", b.id)
 	b.must(cmd.Start())
 	expect(t, "message", m.next(), "READY=1\n")
-	b.must(os.WriteFile("/proc/"+readText(t, b.dir+"/io/pid")+"/root/tmp/go", nil, 0o644))
+	pid, err := strconv.Atoi(readText(t, b.dir+"/io/pid"))
+	b.must(err)
+	b.must(os.WriteFile(procPath(pid, "root")+"/tmp/go", nil, 0o644))
 	_ = cmd.Wait()
 	expect(t, "exit code", done().Code, 0)
 	if !m.silent() {
