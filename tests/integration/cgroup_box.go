@@ -1,7 +1,9 @@
 package integration
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -145,4 +147,20 @@ func mountHierarchy(t *testing.T, controllers string) string {
 		}
 	})
 	return at
+}
+
+// loopDevice attaches an image to a free loop device.
+func loopDevice(b *box, image string) string {
+	b.t.Helper()
+	out, err := exec.Command("losetup", "--find", "--show", image).CombinedOutput()
+	if err != nil {
+		need(b.t, "a loop device", fmt.Errorf("%w: %s", err, out))
+	}
+	device := strings.TrimSpace(string(out))
+	b.t.Cleanup(func() {
+		if out, err := exec.Command("losetup", "--detach", device).CombinedOutput(); err != nil {
+			b.t.Errorf("losetup --detach %s: %v: %s", device, err, out)
+		}
+	})
+	return device
 }
