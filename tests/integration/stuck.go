@@ -1,9 +1,11 @@
 package integration
 
 import (
+	"bytes"
 	endian "encoding/binary"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -116,4 +118,13 @@ func (fs *stuckFS) end() {
 	_ = unix.Unmount(fs.at, unix.MNT_FORCE) // busy or not, the connection ends
 	<-fs.done
 	_ = unix.Unmount(fs.at, unix.MNT_DETACH)
+}
+
+// procState is the state letter of a process, "" when it is gone.
+func procState(pid int) string {
+	stat, err := os.ReadFile(procPath(pid, "stat"))
+	if err != nil {
+		return ""
+	}
+	return strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))[0]
 }
