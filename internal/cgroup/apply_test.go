@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -147,6 +148,9 @@ func TestStatsOfV1(t *testing.T) {
 	put(t, made["memory"].mount+rel+"/memory.limit_in_bytes", "67108864")
 	put(t, made["pids"].mount+rel+"/pids.max", "50")
 	c := start(t, "exec sleep 60", made["pids"].mount+rel, made["memory"].mount+rel, made["cpuacct"].mount+rel)
+	for end := soon(); read(t, made["cpuacct"].mount+rel+"/cpuacct.usage") == "0" && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 	s, err := ReadStats(dirs)
 	if err != nil {
 		t.Fatal(err)

@@ -303,3 +303,19 @@ func TestNetPriority(t *testing.T) {
 	b.spec.Linux.Resources.Network.Priorities[0].Name = "no-such-link"
 	b.runFails("linux.resources.network.priorities[0]", "no-such-link", "no such interface")
 }
+
+// TestPerfEvent: a hierarchy without limits of its own, mounted anywhere, has the
+// container too, so that all of it can be measured.
+func TestPerfEvent(t *testing.T) {
+	if !isTare {
+		t.Skip("runc 1.1 looks for the hierarchy below /sys/fs/cgroup")
+	}
+	at := mountHierarchy(t, "perf_event")
+	b := newBox(t, prober("quiet", "pause"))
+	b.launch()
+	expect(t, "processes", strings.TrimSpace(readText(t, filepath.Join(at, b.id, "cgroup.procs"))), strconv.Itoa(b.pid))
+	b.remove("--force")
+	if _, err := os.Stat(filepath.Join(at, b.id)); err == nil {
+		t.Error("the cgroup is left behind")
+	}
+}
