@@ -43,6 +43,15 @@ func Thaw(mount, rel string, deadline time.Time) error {
 	return setFrozen(mount, rel, false, deadline, nil)
 }
 
+// ThawAll thaws a cgroup of v1's freezer and every cgroup below it that was frozen
+// by itself. It is for processes that are to die; what is gone meanwhile is fine.
+func ThawAll(mount, rel string) {
+	if o, err := (Dir{mount, rel}).open(); err == nil {
+		setFreezer(o.fd, "THAWED")
+		unix.Close(o.fd)
+	}
+}
+
 // thawEvery is the number of tries to freeze a v1 cgroup after which its
 // processes run for a moment. One that waits in the kernel for another that is
 // frozen already, as the caller of vfork(2) does for its child, cannot be frozen
