@@ -40,6 +40,7 @@ uidmap                     newuidmap
 containernetworking-plugins /usr/lib/cni/bridge
 slirp4netns                slirp4netns
 fuse-overlayfs             fuse-overlayfs
+uidmap                     newuidmap
 "
 case $goal in
 build) wanted=$build ;;

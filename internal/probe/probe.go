@@ -25,13 +25,16 @@ func Host(w Want) *facts.Facts {
 	f := Inside(w)
 	f.UserNS = inUserNS()
 	f.Cgroup = cgroups()
+	if f.EUID != 0 || f.UserNS {
+		delegated(&f.Cgroup)
+	}
 	return f
 }
 
 // Inside gathers the facts that count for a process that joins a container: its
 // cgroups are there already.
 func Inside(w Want) *facts.Facts {
-	f := &facts.Facts{Arch: runtime.GOARCH, EUID: uint32(syscall.Geteuid()), Caps: permitted()}
+	f := &facts.Facts{Arch: runtime.GOARCH, EUID: uint32(syscall.Geteuid()), EGID: uint32(syscall.Getegid()), Caps: permitted()}
 	f.KernelMajor, f.KernelMinor = kernel()
 	if w.LSM {
 		f.AppArmor = firstByte("/sys/module/apparmor/parameters/enabled") == 'Y'
@@ -87,6 +90,9 @@ func permitted() uint64 {
 	}
 	return uint64(data[0].Permitted) | uint64(data[1].Permitted)<<32
 }
+
+// Rootless says that the caller is not the root of the host.
+func Rootless() bool { return syscall.Geteuid() != 0 || inUserNS() }
 
 // inUserNS reads the id map: only the initial user namespace maps everything
 // onto itself.
