@@ -30,6 +30,7 @@ const (
 	// both sides
 	OpSyncArrive
 	OpSyncAwait
+	OpSeccompNotify
 
 	// init side
 	OpFdSeal

@@ -48,6 +48,7 @@ type report struct {
 type opResult struct {
 	Op    string
 	Data  string
+	Ret   int // of call:
 	Files []fileInfo
 	fileInfo
 }
