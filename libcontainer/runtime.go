@@ -52,6 +52,8 @@ type CreateOptions struct {
 	PreserveFDs   int // descriptors 3 and up that the process inherits
 	SystemdCgroup bool
 	NoCgroup      bool // --cgroup-manager=disabled
+	// SeccompCompiler is CompilerTare, which "" means, or CompilerLibseccomp.
+	SeccompCompiler string
 }
 
 // maxConfig bounds config.json; decoded, a config can take fifty times as much.
@@ -108,9 +110,13 @@ func (o *CreateOptions) compile(spec *specs.Spec, gate bool) (*specconv.Result, 
 		want.LSM = want.LSM || l.MountLabel != ""
 		want.Resctrl = l.IntelRdt != nil
 	}
+	filter, err := o.foreignFilter(spec)
+	if err != nil {
+		return nil, err
+	}
 	return specconv.Compile(specconv.Input{ID: o.ID, Bundle: o.Bundle, Spec: spec, Facts: probe.Host(want), Gate: gate,
 		NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, PreserveFDs: o.PreserveFDs,
-		SystemdCgroup: o.SystemdCgroup, NoCgroup: o.NoCgroup})
+		SystemdCgroup: o.SystemdCgroup, NoCgroup: o.NoCgroup, Filter: filter})
 }
 
 func checkBundle(path string) error {

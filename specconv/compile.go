@@ -27,6 +27,9 @@ type Input struct {
 	NoNewKeyring bool
 	// PreserveFDs counts the descriptors from 3 on that the program inherits.
 	PreserveFDs int
+	// Filter is the BPF program of linux.seccomp where another compiler than ours is
+	// to be used; nil otherwise.
+	Filter []byte
 	// SystemdCgroup asks for the systemd driver.
 	SystemdCgroup bool
 	// NoCgroup asks for no cgroup at all (--cgroup-manager=disabled).

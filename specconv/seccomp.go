@@ -17,7 +17,12 @@ func (c *compiler) readSeccomp() {
 	if s == nil {
 		return
 	}
-	p := seccomp.Compile(s, c.Facts.Arch, &c.errs)
+	var p *seccomp.Program
+	if c.Filter != nil {
+		p = seccomp.Adopt(s, c.Facts.Arch, c.Filter, &c.errs)
+	} else {
+		p = seccomp.Compile(s, c.Facts.Arch, &c.errs)
+	}
 	if p == nil || len(p.Filter) == 0 {
 		return
 	}
