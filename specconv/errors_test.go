@@ -213,14 +213,15 @@ config linux.sysctl["net.ipv4.ip_forward"] "1": needs a network namespace in lin
 
 	{"hooks", func(s *specs.Spec) {
 		s.Hooks = &specs.Hooks{Prestart: []specs.Hook{{}}, CreateRuntime: []specs.Hook{{Path: "x"}}, //nolint:staticcheck // in use everywhere
-			CreateContainer: []specs.Hook{{Path: "/x", Timeout: number(0)}}, StartContainer: []specs.Hook{{Path: "/x", Env: []string{"A"}}},
+			CreateContainer: []specs.Hook{{Path: "/x", Timeout: number(0)}}, StartContainer: []specs.Hook{{Path: "/x", Env: []string{"A", "=B"}}},
 			Poststart: []specs.Hook{{Path: "/\x00"}}, Poststop: []specs.Hook{{Path: "/x", Args: []string{"", "\x00"}}}}
 	}, `config hooks.createContainer[0].timeout "0": must be more than 0 seconds
 config hooks.createRuntime[0].path "x": must be absolute (config.md, POSIX-platform Hooks)
 config hooks.poststart[0].path "/\x00": has a NUL byte
 config hooks.poststop[0].args[1] "\x00": has a NUL byte
 config hooks.prestart[0].path: is required
-config hooks.startContainer[0].env[0] "A": is not of the form NAME=value`},
+config hooks.startContainer[0].env[0] "A": is not of the form NAME=value
+config hooks.startContainer[0].env[1] "=B": is not of the form NAME=value`},
 
 	{"scheduler", func(s *specs.Spec) {
 		s.Process.Scheduler = &specs.Scheduler{Policy: "SCHED_FIFO", Nice: 20, Priority: 100, Runtime: 1, Flags: []specs.LinuxSchedulerFlag{"X"}}

@@ -40,10 +40,7 @@ static void link_target(const char *key, const char *path)
 {
 	char b[4096];
 	word n = SYS4(__NR_readlinkat, AT_CWD, path, b, sizeof(b));
-	if (n < 0)
-		json_int(key, n);
-	else
-		json_bytes(key, b, (size_t)n);
+	json_bytes(key, n < 0 ? "unreadable" : b, n < 0 ? 10 : (size_t)n);
 }
 
 /* The fields of one file, into the object that is open. */
