@@ -2,7 +2,7 @@
 #pragma once
 
 #define PLAN_MAGIC 0x314e414c50455241ull
-#define PLAN_ABI 0x5488bff06fde83ceull
+#define PLAN_ABI 0xae85ca48d1a6b39ull
 #define PLAN_HEADER_SIZE 64
 #define PLAN_OP_SIZE 64
 #define PLAN_MAX_SIZE 16777216
@@ -416,7 +416,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_AFFINITY] = {1, 7, 8, 0, 0x1, {0, 0, 0, 0}, {KIND_STR_OPT, 0, 0}, {KIND_BYTES, 0}},
 	[OP_MEMORY_POLICY] = {1, 7, 7, 0, 0x0, {KIND_NUM, 0, 0, 0}, {KIND_STR, 0, 0}, {KIND_BYTES, 0}},
 	[OP_STDIO_OWNER] = {1, 7, 7, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
-	[OP_LSM_EXEC] = {1, 7, 8, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, KIND_STR, 0}, {0, 0}},
+	[OP_LSM_EXEC] = {1, 2, 8, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, KIND_STR, 0}, {0, 0}},
 	[OP_NO_NEW_PRIVS] = {1, 8, 8, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_SECCOMP] = {1, 8, 10, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {KIND_BYTES, 0}},
 	[OP_CAPS_BOUND] = {1, 8, 8, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},

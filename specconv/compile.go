@@ -80,6 +80,7 @@ type compiler struct {
 	filter      *seccomp.Program
 	propagation uint64 // linux.rootfsPropagation, read once
 	caps        capSets
+	procOpen    bool // SlotProc has been filled early
 	lateNet     bool // the network namespace comes after the first record
 	rdtGroups   []rdtGroup
 	hookLogs    [2]plan.Slot // for stdout and stderr of the init's hooks
@@ -154,6 +155,7 @@ func compile(in Input) *compiler {
 	c.emitHostPart()
 	c.add(plan.Session())
 	if !c.NoNewKeyring {
+		c.emitKeyLabel()
 		c.add(plan.Keyring("_ses." + c.ID))
 	}
 	c.emitNames()

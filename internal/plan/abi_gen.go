@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x5488bff06fde83ce
+const abiHash uint64 = 0xae85ca48d1a6b39

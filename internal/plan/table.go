@@ -168,8 +168,8 @@ var table = [opCount]opRow{
 		doc: "set the NUMA memory policy", args: []arg{str("mode", 0), {name: "value", kind: argHex, at: 0}, {name: "nodes", kind: argBytes, at: 0}}},
 	OpStdioOwner: {name: "stdio-owner", side: Init, phase: PhaseSeal,
 		doc: "give stdin, stdout and stderr to the container's user", args: []arg{num("uid", 0)}},
-	OpLsmExec: {name: "lsm-exec", side: Init, phase: PhaseSeal, last: PhaseLock, uses: []Slot{SlotProc},
-		doc: "have the LSM label the next program", args: []arg{str("attr", 0), str("label", 1)}},
+	OpLsmExec: {name: "lsm-exec", side: Init, phase: PhaseEnter, last: PhaseLock, uses: []Slot{SlotProc},
+		doc: "have the LSM label the next program (exec), or the keys that are made until then (keycreate)", args: []arg{str("attr", 0), str("label", 1)}},
 
 	OpNoNewPrivs: {name: "no-new-privs", side: Init, phase: PhaseLock,
 		doc: "no program run from here on gains privilege"},
