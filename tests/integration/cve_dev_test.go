@@ -24,9 +24,10 @@ func withoutDev(s *specs.Spec) {
 
 // TestCVE2025_31133: the image's /dev/null, a link to a file of the image or of the
 // kernel, is exchanged for a device while containers are made. What is masked reads
-// as nothing, and what the link leads to appears nowhere.
+// as nothing, and what the link leads to appears nowhere. The kernel's file is one of
+// the container's own, lest a runtime that falls for it harm the host.
 func TestCVE2025_31133(t *testing.T) {
-	for name, to := range map[string]string{"file": "/secret", "kernel": "/proc/sys/kernel/core_pattern", "directory": "/"} {
+	for name, to := range map[string]string{"file": "/secret", "kernel": "/proc/sys/kernel/hostname", "directory": "/"} {
 		t.Run(name, func(t *testing.T) {
 			b := newBox(t, withoutDev, prober("stat:/hidden", "read:/hidden", "stat:/proc/version", "write:/hidden=x", "write:/proc/version=x"))
 			b.put("hidden", "to be masked", 0o666)
@@ -36,12 +37,11 @@ func TestCVE2025_31133(t *testing.T) {
 			b.allow = []string{"dev"}
 			b.spec.Linux.MaskedPaths = []string{"/hidden", "/proc/version"}
 			b.writeConfig()
-			pattern := readText(t, "/proc/sys/kernel/core_pattern")
 			stop := swap(t, b.rootfs+"/dev/null", b.rootfs+"/dev/evil", 50)
 			made := 0
 			for range 16 {
 				r := b.call("run", "--bundle", b.bundle, b.id)
-				if r.Code != 0 {
+				if r.Code != 0 || r.Stdout == "" && !isTare { // runc's output goes into the image's /dev/null
 					continue
 				}
 				made++
@@ -62,7 +62,6 @@ func TestCVE2025_31133(t *testing.T) {
 			}
 			expect(t, "the masked file on the host", readText(t, b.rootfs+"/hidden"), "to be masked")
 			expect(t, "the secret on the host", readText(t, b.rootfs+"/secret"), "secret")
-			expect(t, "the kernel's core_pattern", readText(t, "/proc/sys/kernel/core_pattern"), pattern)
 			b.nothingLeft()
 		})
 	}

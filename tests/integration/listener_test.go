@@ -35,11 +35,17 @@ func TestListener(t *testing.T) {
 		"privileged":   nil,
 		"no_new_privs": {noNewPrivs},
 		"user":         {noNewPrivs, func(s *specs.Spec) { s.Process.User.UID, s.Process.User.GID = 1000, 1000 }},
+		"userns":       {userNamespace(100000)},
+		"shared-pids":  {withoutNamespace(specs.PIDNamespace)},
+		"time":         {withNamespace(specs.TimeNamespace, ""), noNewPrivs}, // in a second process
 		"user-caps":    {func(s *specs.Spec) { s.Process.User.UID, s.Process.User.GID = 1000, 1000 }},
 	} {
 		for _, how := range []string{"create", "run"} {
 			t.Run(name+"/"+how, func(t *testing.T) {
 				b := newBox(t, edits...)
+				if name == "userns" {
+					b.own(100000)
+				}
 				socket := b.dir + "/agent"
 				a := newAgent(t, socket, fake)
 				b.edit(notify(socket, "opaque \"data\" \u00e4", "mkdirat"))
@@ -67,7 +73,7 @@ func TestListener(t *testing.T) {
 				}
 				// The thread that handed the listener over is gone.
 				for _, f := range rep.result("ls:/proc").Files {
-					if f.Name >= "0" && f.Name <= "9999999" && f.Name != "1" {
+					if f.Name >= "0" && f.Name <= "9999999" && f.Name != "1" && name != "shared-pids" {
 						t.Errorf("process %s is in the container", f.Name)
 					}
 				}
