@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// posture is everything observable of a container's process that is the same each
-// time, by the name of the thing: what two of them do not share fails a test, so
+// observations are everything observable of a container's process that is the same
+// each time, by the name of the thing: what two of them do not share fails a test, so
 // that nothing comes along because nobody asked about it.
-type posture map[string]string
+type observations map[string]string
 
 // volatileStatus are the lines of proc_pid_status(5) that differ from run to run, or
 // that say again what stands elsewhere.
@@ -24,8 +24,8 @@ var volatileStatus = []string{"Name", "State", "Tgid", "Ngid", "Pid", "PPid", "F
 	"VmPin", "VmHWM", "VmRSS", "RssAnon", "RssFile", "RssShmem", "VmData", "VmStk", "VmExe", "VmLib", "VmPTE", "VmSwap", "HugetlbPages", "SigQ",
 	"voluntary_ctxt_switches", "nonvoluntary_ctxt_switches", "x86_Thread_features", "x86_Thread_features_locked"}
 
-func statusLines(text string) posture {
-	p := posture{}
+func statusLines(text string) observations {
+	p := observations{}
 	for line := range strings.Lines(text) {
 		name, value, _ := strings.Cut(line, ":")
 		if !slices.Contains(volatileStatus, name) {
@@ -36,7 +36,7 @@ func statusLines(text string) posture {
 }
 
 // postureOf is what the prober has seen of its process.
-func postureOf(b *box, r *report) posture {
+func postureOf(b *box, r *report) observations {
 	p := statusLines(r.Status)
 	set := func(name string, value any) { p[name] = fmt.Sprint(value) }
 	for _, f := range r.Fds {
@@ -94,7 +94,6 @@ func postureOf(b *box, r *report) posture {
 	set("cmdline", strings.ReplaceAll(r.Cmdline, "\b", "\x00")) // the prober's word for a NUL
 	set("args", r.Args)
 	set("env", r.Env)
-	set("pid", r.Pid)
 	set("session", r.Sid == r.Pid)
 	set("process group", r.Pgid == r.Pid)
 	set("terminal", controlling(r.Stat))
@@ -126,12 +125,12 @@ func keyringName(description, id string) string {
 // ordinaryPosture is what an ordinary container (defaultSpec, the prober, streams of
 // a box) has to be: the config's, where it says something, the kernel's default, or
 // what the specification has the runtime inherit to it.
-func ordinaryPosture(t *testing.T) posture {
+func ordinaryPosture(t *testing.T) observations {
 	t.Helper()
 	p := statusLines(readText(t, "/proc/self/status")) // of the machine, if not said otherwise here
 	caps := capMask(unix.CAP_AUDIT_WRITE, unix.CAP_KILL, unix.CAP_NET_BIND_SERVICE)
 	none := capMask()
-	said := posture{
+	said := observations{
 		"status Umask": "0022", "status TracerPid": "0", "status Uid": "0 0 0 0", "status Gid": "0 0 0 0", "status Groups": "", "status Threads": "1",
 		"status SigPnd": none, "status ShdPnd": none, "status SigBlk": none, "status SigIgn": none, "status SigCgt": none,
 		"status CapInh": none, "status CapPrm": caps, "status CapEff": caps, "status CapBnd": caps, "status CapAmb": none,
@@ -143,7 +142,7 @@ func ordinaryPosture(t *testing.T) posture {
 		"signals": fmt.Sprintf("{%s %s %s}", none, none, none), "interval timers": none,
 		"scheduler": "0 flags=0 priority=0 nice=0 io=0", "personality": "0", "memory policy": "0",
 		"names": "box (none)", "keyring": "keyring;0;0;3f130000;_ses.ID", "cwd": "/", "root": "/", "exe": "/prober", "comm": "prober", "cmdline": "/prober\x00",
-		"args": "[/prober]", "env": "[PATH=/bin:/ TERM=xterm HOME=/]", "pid": "1", "session": "true", "process group": "true", "terminal": "0",
+		"args": "[/prober]", "env": "[PATH=/bin:/ TERM=xterm HOME=/]", "session": "true", "process group": "true", "terminal": "0",
 		"timens_offsets": "monotonic 0 0 boottime 0 0", "id maps": "0 0 4294967295 / 0 0 4294967295",
 		"prctl keepCaps": "0", "prctl thpDisable": "0",
 
@@ -174,7 +173,7 @@ func ordinaryPosture(t *testing.T) posture {
 
 // inherit fills in what a container takes over from the runtime, which has it from
 // the test.
-func inherit(t *testing.T, p posture) {
+func inherit(t *testing.T, p observations) {
 	t.Helper()
 	for i := range 16 {
 		var l unix.Rlimit
@@ -218,8 +217,15 @@ func inherit(t *testing.T, p posture) {
 
 func limitText(v uint64) string { return strconv.FormatUint(v, 10) }
 
+// posture compares the process of an ordinary container, or one that was run in it,
+// with what it has to be.
+func posture(t *testing.T, b *box, r *report, ignore ...string) {
+	t.Helper()
+	expectPosture(t, postureOf(b, r), ordinaryPosture(t), append(ignore, "mount /", "rlimit 7")...)
+}
+
 // expectPosture compares the whole. What is in ignore is not compared.
-func expectPosture(t *testing.T, got, want posture, ignore ...string) {
+func expectPosture(t *testing.T, got, want observations, ignore ...string) {
 	t.Helper()
 	for name, difference := range got.differences(want) {
 		if !slices.Contains(ignore, name) {
@@ -229,7 +235,7 @@ func expectPosture(t *testing.T, got, want posture, ignore ...string) {
 }
 
 // differences are the things that are not as expected, by their name.
-func (p posture) differences(want posture) map[string]string {
+func (p observations) differences(want observations) map[string]string {
 	out := map[string]string{}
 	for name, got := range p {
 		switch w, ok := want[name]; {
