@@ -55,7 +55,7 @@ INIT_ARCH_arm64 := -mno-outline-atomics -mstack-protector-guard=sysreg \
 	-mstack-protector-guard-reg=tpidr_el0 -mstack-protector-guard-offset=0 -Wl,-z,norelro
 
 .PHONY: all
-all: tare ## build the init and tare (default)
+all: tare tare-seccomp ## build the init, tare, and tare-seccomp if libseccomp-dev is there (default)
 
 $(INIT_BIN)/%/init: $(INIT_SRC) $(INIT_HDR) scripts/check-init.sh Makefile
 	@mkdir -p $(@D)
@@ -69,6 +69,15 @@ init: $(INIT_BIN)/$(GOARCH)/init ## compile only the init
 tare: $(INIT_BIN)/$(GOARCH)/init ## build tare (GOARCH=arm64 for the other machine)
 	GOARCH=$(GOARCH) $(GO_BUILD) -tags $(GO_TAGS) -o $(WHOLE)/$(GOARCH)/tare .
 	GOARCH=$(GOARCH) $(GO_BUILD) -tags tare_front -o $(TARE) .
+
+# The one program with a C library. Machines without libseccomp's header do without.
+.PHONY: tare-seccomp
+tare-seccomp: ## build the libseccomp back-end, where a C compiler and libseccomp's header are
+	@if ! printf '#include <seccomp.h>\n' | $(CC_$(HOSTARCH)) -fsyntax-only -x c - 2>/dev/null; then \
+		echo "tare-seccomp is left out: no C compiler, or no seccomp.h (libseccomp-dev)"; \
+	else \
+		CGO_ENABLED=1 CC=$(CC_$(HOSTARCH)) GOARCH=$(HOSTARCH) $(GO) build -trimpath -buildvcs=false -tags libseccomp -ldflags '-s -w' -o $@ ./cmd/tare-seccomp; \
+	fi
 
 .PHONY: cross
 cross: ## build for amd64 and arm64 into build/out, and run the arm64 init where qemu-user is installed
@@ -146,6 +155,7 @@ man: $(MAN_PAGES) ## make the man pages from man/*.md, in build/out/man
 .PHONY: install
 install: all man ## install tare, its man pages and completion below DESTDIR and PREFIX (/usr/local)
 	install -D -m 0755 $(TARE) $(DESTDIR)$(PREFIX)/sbin/tare
+	@if [ -e tare-seccomp ]; then install -D -m 0755 tare-seccomp $(DESTDIR)$(PREFIX)/libexec/tare/tare-seccomp; fi
 	@for page in $(MAN_PAGES); do \
 		install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man8/$${page##*/}; \
 	done
@@ -153,7 +163,7 @@ install: all man ## install tare, its man pages and completion below DESTDIR and
 
 .PHONY: clean
 clean: ## remove what make has built
-	rm -rf tare $(OUT) $(INIT_BIN)/*/init
+	rm -rf tare tare-seccomp $(OUT) $(INIT_BIN)/*/init
 
 .PHONY: help
 help: ## list the targets

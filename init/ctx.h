@@ -56,6 +56,7 @@ struct ctx {
 	u8 mask_attached, null_attached; /* a detached mount can be attached once, then cloned */
 	u8 exposed; /* dumpable, for the time being */
 	u8 cwd_done;
+	u8 filtered; /* a system call filter is in force */
 	u8 umask_set; /* identity has set the program's; until then it is 0, for exact modes */
 	u8 no_setattr; /* this kernel has no mount_setattr(2) */
 
@@ -179,6 +180,7 @@ HANDLER(stdio_owner);
 HANDLER(lsm_exec);
 HANDLER(no_new_privs);
 HANDLER(seccomp);
+HANDLER(seccomp_notify);
 HANDLER(caps_bound);
 HANDLER(cwd_make);
 HANDLER(identity);

@@ -100,6 +100,8 @@ func (h *host) do(i int, op *plan.Op) error {
 		return h.release(i)
 	case plan.OpFork:
 		return h.awaitFork(i)
+	case plan.OpSeccompNotify:
+		return h.listener(i, op)
 	case plan.OpSpawn:
 		if err := h.spawn(op); err != nil {
 			return hostError(h.plan, i, err)
@@ -331,16 +333,21 @@ func (h *host) receive() (*initproto.Report, error) {
 		if n == 0 {
 			return nil, errGone
 		}
-		r, err := initproto.Parse(buf[:n])
-		if err != nil {
-			return nil, err
-		}
-		if r.Kind == initproto.Failed {
-			h.hooked = h.hooked || hookStarted(h.plan, int(r.Op))
-			return nil, reportError(h.plan, &r)
-		}
-		return &r, nil
+		return h.parse(buf[:n])
 	}
+}
+
+// parse reads a report. A failure comes back as the error of its op.
+func (h *host) parse(b []byte) (*initproto.Report, error) {
+	r, err := initproto.Parse(b)
+	if err != nil {
+		return nil, err
+	}
+	if r.Kind == initproto.Failed {
+		h.hooked = h.hooked || hookStarted(h.plan, int(r.Op))
+		return nil, reportError(h.plan, &r)
+	}
+	return &r, nil
 }
 
 // hookStarted says that the init, which has come to op i, has started a hook.

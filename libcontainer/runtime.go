@@ -68,6 +68,8 @@ type CreateOptions struct {
 	NotifySocket  string
 	SystemdCgroup bool
 	NoCgroup      bool // --cgroup-manager=disabled
+	// SeccompCompiler is CompilerTare, which "" means, or CompilerLibseccomp.
+	SeccompCompiler string
 }
 
 // maxConfig bounds config.json; decoded, a config can take fifty times as much.
@@ -141,10 +143,14 @@ func (o *CreateOptions) compile(spec *specs.Spec, gate bool) (*specconv.Result, 
 		want.LSM = want.LSM || l.MountLabel != ""
 		want.Resctrl = l.IntelRdt != nil
 	}
+	filter, err := o.foreignFilter(spec)
+	if err != nil {
+		return nil, err
+	}
 	return specconv.Compile(specconv.Input{ID: o.ID, Bundle: o.Bundle, Spec: spec, Facts: probe.Host(want), Gate: gate,
 		ConsoleSocket: o.ConsoleSocket, PidfdSocket: o.PidfdSocket,
 		NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, PreserveFDs: o.ListenFDs + o.PreserveFDs,
-		SystemdCgroup: o.SystemdCgroup, NoCgroup: o.NoCgroup})
+		SystemdCgroup: o.SystemdCgroup, NoCgroup: o.NoCgroup, Filter: filter})
 }
 
 func checkBundle(path string) error {

@@ -27,6 +27,9 @@ type Input struct {
 	NoNewKeyring bool
 	// PreserveFDs counts the descriptors from 3 on that the program inherits.
 	PreserveFDs int
+	// Filter is the BPF program of linux.seccomp where another compiler than ours is
+	// to be used; nil otherwise.
+	Filter []byte
 	// SystemdCgroup asks for the systemd driver.
 	SystemdCgroup bool
 	// ConsoleSocket is where the terminal is sent; without one the runtime gets it.
@@ -86,6 +89,7 @@ type compiler struct {
 	caps           capSets
 	root           string    // the host path of the root file system
 	rootTree       plan.Slot // filled where the host opens the root
+	procOpen       bool      // SlotProc has been filled early
 	lateNet        bool      // the network namespace comes after the first record
 	rdtGroups      []rdtGroup
 	hookLogs       [2]plan.Slot // for stdout and stderr of the init's hooks
@@ -165,6 +169,7 @@ func compile(in Input) *compiler {
 	c.emitHostPart()
 	c.add(plan.Session())
 	if !c.NoNewKeyring {
+		c.emitKeyLabel()
 		c.add(plan.Keyring("_ses." + c.ID))
 	}
 	c.emitNames()

@@ -139,6 +139,11 @@ func (c *call) checkGlobals() error {
 	default:
 		return fmt.Errorf("--cgroup-manager %q: use cgroupfs, systemd or disabled", m)
 	}
+	switch m := g.str("seccomp-compiler"); m {
+	case libcontainer.CompilerTare, libcontainer.CompilerLibseccomp:
+	default:
+		return fmt.Errorf("--seccomp-compiler %q: use %s or %s", m, libcontainer.CompilerTare, libcontainer.CompilerLibseccomp)
+	}
 	switch r := strings.ToLower(g.str("rootless")); r {
 	case "auto", "true", "false", "1", "0", "t", "f":
 	default:

@@ -30,6 +30,7 @@ var GlobalFlags = []*Flag{
 	{Name: "systemd-cgroup", Kind: Bool, Usage: "use systemd's cgroup driver, as --cgroup-manager systemd does"},
 	{Name: "cgroup-manager", Kind: Text, Arg: "NAME", Default: "cgroupfs", Usage: "who makes cgroups: cgroupfs, systemd, or disabled for none"},
 	{Name: "rootless", Kind: Text, Arg: "BOOL", Default: "auto", Usage: "true, false or auto; accepted, and without effect: privilege is looked up where it is needed"},
+	{Name: "seccomp-compiler", Kind: Text, Arg: "NAME", Default: "tare", Usage: "who compiles seccomp profiles: tare, or libseccomp by the program tare-seccomp"},
 	{Name: "version", Aliases: []string{"v", "V"}, Kind: Bool, Usage: "print the version"},
 }
 

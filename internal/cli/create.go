@@ -70,6 +70,8 @@ func (c *call) bundleOptions(id string) (libcontainer.CreateOptions, error) {
 		ID:            id,
 		SystemdCgroup: c.global.bool("systemd-cgroup") || c.global.str("cgroup-manager") == "systemd",
 		NoCgroup:      c.global.str("cgroup-manager") == "disabled",
+
+		SeccompCompiler: c.global.str("seccomp-compiler"),
 	}
 	var err error
 	if o.Bundle, err = absolute(f.str("bundle")); err != nil {

@@ -141,6 +141,30 @@ func TestIntegrationTestsKnowNoInsides(t *testing.T) {
 	}
 }
 
+// The one program with cgo depends on nothing of tare, and nothing depends on what
+// it is linked with.
+func TestLibseccompStandsAlone(t *testing.T) {
+	const binding = "github.com/seccomp/libseccomp-golang"
+	cmd := goCommand("list", "-tags=libseccomp", "-json=ImportPath,Imports", "./cmd/tare-seccomp")
+	cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var p pkg
+	if err := json.Unmarshal(out, &p); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(p.Imports, binding) {
+		t.Errorf("cmd/tare-seccomp imports %v, and not %s", p.Imports, binding)
+	}
+	for _, i := range p.Imports {
+		if !isStd(i) && i != binding && i != specs {
+			t.Errorf("cmd/tare-seccomp imports %s: it only translates", i)
+		}
+	}
+}
+
 // The rules themselves: an arrow that must never be allowed, whatever a table
 // says.
 func TestRulesRefuse(t *testing.T) {

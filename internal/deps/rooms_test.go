@@ -62,7 +62,7 @@ var rooms = map[string]room{
 	"internal/ociconfig": {why: "pure: bytes to specs.Spec; the caller reads the file", own: []string{"internal/field", "internal/ojson"},
 		other: []string{specs}, std: pure},
 	"internal/ocischema": {why: "pure: a decoded document against the schema", own: []string{"internal/field"}, std: pureAnd("regexp")},
-	"internal/seccomp":   {why: "pure: a profile to a filter; the init installs it", own: []string{"internal/field"}, other: []string{specs}, std: pure},
+	"internal/seccomp":   {why: "pure: a profile to a filter; the init installs it", own: []string{"internal/field"}, other: []string{specs}, std: pureAnd("fmt")},
 	"internal/initproto": {why: "the bytes of one message; syscall is for Errno", std: pureAnd("syscall", "fmt")},
 	"internal/version":   {why: "reads what the linker has set", other: []string{specs}, std: []string{"runtime", "runtime/debug"}},
 

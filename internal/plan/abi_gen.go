@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x1337fc93b4db0d72
+const abiHash uint64 = 0x515d86262b73dc8f

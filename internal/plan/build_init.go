@@ -137,6 +137,12 @@ func Seccomp(field string, filter []byte, flags uint64) Op {
 	return Op{Code: OpSeccomp, Field: field, Num: [4]uint64{flags}, Blob: [2][]byte{filter}}
 }
 
+// SeccompNotify installs a BPF program whose listener goes to the socket path, with
+// the metadata.
+func SeccompNotify(field, path, metadata string, filter []byte, flags uint64) Op {
+	return Op{Code: OpSeccompNotify, Field: field, Str: [3]string{path, metadata}, Num: [4]uint64{flags}, Blob: [2][]byte{filter}}
+}
+
 // CapsBound drops every bounding capability that the mask lacks.
 func CapsBound(field string, keep uint64) Op {
 	return Op{Code: OpCapsBound, Field: field, Num: [4]uint64{keep}}

@@ -104,6 +104,9 @@ func (op *Op) HookArgs() (kind string, index int, path string, args, env []strin
 	return op.Str[0], int(op.Num[0]), op.Str[1], Unlist(op.Blob[0]), env, int(op.Num[1])
 }
 
+// SeccompNotifyArgs returns the agent's socket and what it is told.
+func (op *Op) SeccompNotifyArgs() (path, metadata string) { return op.Str[0], op.Str[1] }
+
 // Value is the one argument that a message shows for an op: the target of a
 // mount, the key of a sysctl.
 func (op *Op) Value() string {

@@ -36,6 +36,7 @@ const (
 	// both sides
 	OpSyncArrive
 	OpSyncAwait
+	OpSeccompNotify
 
 	// init side
 	OpFdSeal
