@@ -58,7 +58,7 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	net := earlyNetwork(spec)
 	defer net.drop()
 	spec = o.activated(o.sized(spec), r.root)
-	res, err := o.compile(spec, gate)
+	res, err := o.compile(spec, config, gate)
 	if err != nil {
 		return nil, err
 	}

@@ -101,11 +101,11 @@ func (r *Runtime) Plan(o CreateOptions, gate bool) (*specconv.Result, error) {
 	if err := state.CheckID(o.ID); err != nil {
 		return nil, err
 	}
-	spec, _, err := o.load()
+	spec, config, err := o.load()
 	if err != nil {
 		return nil, err
 	}
-	return o.compile(spec, gate)
+	return o.compile(spec, config, gate)
 }
 
 // sized gives a terminal without a size that of the caller's own.
@@ -134,7 +134,7 @@ func (o *CreateOptions) load() (*specs.Spec, []byte, error) {
 	return loadSpec(o.Bundle + "/config.json")
 }
 
-func (o *CreateOptions) compile(spec *specs.Spec, gate bool) (*specconv.Result, error) {
+func (o *CreateOptions) compile(spec *specs.Spec, config []byte, gate bool) (*specconv.Result, error) {
 	var want probe.Want
 	if p := spec.Process; p != nil {
 		want.LSM = p.ApparmorProfile != "" || p.SelinuxLabel != ""
@@ -143,7 +143,7 @@ func (o *CreateOptions) compile(spec *specs.Spec, gate bool) (*specconv.Result, 
 		want.LSM = want.LSM || l.MountLabel != ""
 		want.Resctrl = l.IntelRdt != nil
 	}
-	filter, err := o.foreignFilter(spec)
+	filter, err := o.foreignFilter(spec, config)
 	if err != nil {
 		return nil, err
 	}
