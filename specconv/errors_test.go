@@ -332,7 +332,6 @@ var elsewhere = map[string]string{
 	"is required for a container with this ID, which resctrl has a file of its own for":      "TestReservedRdtNames",
 	"needs Linux 5.12 for id-mapped mounts":                                                  "golden error-idmap-5.10",
 	"cannot be set in the user namespace of an unprivileged caller (user_namespaces(7))":     "golden error-rootless-groups",
-	"the systemd cgroup driver is not supported by this version of tare":                     "golden error-systemd",
 	"needs CAP_SYS_ADMIN, or process.noNewPrivileges (seccomp(2))":                           "TestSeccompWithoutPrivilege",
 	"seccomp listeners are not supported by this version of tare":                            "TestSeccompListener",
 	"consoles are not supported by this version of tare":                                     "TestTerminal",

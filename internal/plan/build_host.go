@@ -17,6 +17,14 @@ func CgroupWrite(field, dir, file, value string, flags uint32) Op {
 	return Op{Code: OpCgroupWrite, Field: field, Flags: flags, Str: [3]string{dir, file, value}}
 }
 
+// UnitStart starts a transient unit of the manager "system" or "user". Its
+// cgroups are directories; a property is "Name=value", the value in GVariant's
+// text format. flags: FlagProcess for a scope that takes the spawned process, and
+// FlagReady where controllers that systemd does not know have to be enabled.
+func UnitStart(field, manager, unit string, cgroups, properties []string, flags uint32) Op {
+	return Op{Code: OpUnitStart, Field: field, Flags: flags, Str: [3]string{manager, unit}, Blob: [2][]byte{List(properties), List(cgroups)}}
+}
+
 // NetMake begins to make the network namespace.
 func NetMake(field string, into Slot) Op {
 	return Op{Code: OpNetMake, Field: field, Num: [4]uint64{uint64(into)}}

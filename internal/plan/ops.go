@@ -11,6 +11,7 @@ const (
 	// host side
 	OpCgroupMake
 	OpCgroupWrite
+	OpUnitStart
 	OpNetMake
 	OpNsOpen
 	OpTreeOpen
@@ -160,6 +161,7 @@ const (
 	FlagExisting   uint32 = 1 << 16 // it must be there already
 	FlagNew        uint32 = 1 << 17 // it must not be there yet
 	FlagMatch      uint32 = 1 << 18 // what was there before must have this value already
+	FlagProcess    uint32 = 1 << 19 // with the spawned process in it
 )
 
 // Written out, not composed: then the whole table is data of the binary, and
