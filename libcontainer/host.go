@@ -145,6 +145,8 @@ func (h *host) prepare(op *plan.Op) (int, error) {
 		return h.makeCgroup(op)
 	case plan.OpCgroupWrite:
 		return -1, h.limits.Write(op.CgroupWriteArgs())
+	case plan.OpDeviceFilter:
+		return -1, filterDevices(op.DeviceFilterArgs())
 	case plan.OpGateOpen:
 		return h.rec.MakeGate()
 	case plan.OpIDMap:

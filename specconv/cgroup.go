@@ -65,6 +65,7 @@ func (c *compiler) emitCgroups() {
 		c.add(plan.CgroupMake("linux.cgroupsPath", hierarchyLabel(h), h.Mount+p, open, slot, flags))
 	}
 	c.emitCgroupWrites(writes)
+	c.emitDeviceFilter()
 }
 
 // needsReady says that a hierarchy's directories must be prepared: a v1 cpuset

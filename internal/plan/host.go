@@ -35,6 +35,11 @@ func (op *Op) CgroupMakeArgs() (path, open string) { return op.Str[1], op.Str[2]
 // CgroupWriteArgs returns the directory, the file in it and the value.
 func (op *Op) CgroupWriteArgs() (dir, file, value string) { return op.Str[0], op.Str[1], op.Str[2] }
 
+// DeviceFilterArgs returns the directory and the rules.
+func (op *Op) DeviceFilterArgs() (dir string, rules []string) {
+	return op.Str[0], Unlist(op.Blob[0])
+}
+
 // NsOpenArgs returns the path and the CLONE_NEW* type it must have.
 func (op *Op) NsOpenArgs() (path string, nstype uint64) { return op.Str[0], op.Num[0] }
 

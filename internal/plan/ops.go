@@ -11,6 +11,7 @@ const (
 	// host side
 	OpCgroupMake
 	OpCgroupWrite
+	OpDeviceFilter
 	OpNetMake
 	OpNsOpen
 	OpTreeOpen

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,11 +40,11 @@ func buildImage(ctx context.Context, cache string) (image, error) {
 		return img, err
 	}
 	defer unlock()
-	if _, err := os.Stat(dir); err == nil {
+	now := time.Now()
+	if os.Chtimes(dir, now, now) == nil {
 		return img, nil
 	}
-	old, err := filepath.Glob(filepath.Join(cache, "image-*"))
-	if err != nil {
+	if err := forgetImages(cache, now); err != nil {
 		return img, err
 	}
 	work, err := os.MkdirTemp(cache, "making-")
@@ -54,15 +55,23 @@ func buildImage(ctx context.Context, cache string) (image, error) {
 	if err := makeImage(ctx, work); err != nil {
 		return img, err
 	}
-	if err := os.Rename(work+"/out", dir); err != nil {
-		return img, err
+	return img, os.Rename(work+"/out", dir)
+}
+
+// forgetImages removes those of other recipes that nobody has used for a week.
+func forgetImages(cache string, now time.Time) error {
+	old, err := filepath.Glob(filepath.Join(cache, "image-*"))
+	if err != nil {
+		return err
 	}
-	for _, o := range old { // of earlier recipes; a machine that runs keeps its files open
-		if err := os.RemoveAll(o); err != nil {
-			return img, err
+	for _, o := range old {
+		if st, err := os.Stat(o); err == nil && now.Sub(st.ModTime()) > 7*24*time.Hour {
+			if err := os.RemoveAll(o); err != nil {
+				return err
+			}
 		}
 	}
-	return img, nil
+	return nil
 }
 
 func makeImage(ctx context.Context, work string) error {
