@@ -29,6 +29,9 @@ shellcheck                 shellcheck
 gcc-aarch64-linux-gnu      aarch64-linux-gnu-gcc
 libc6-dev-arm64-cross      /usr/aarch64-linux-gnu/include/stdio.h
 qemu-user-static           qemu-aarch64-static
+qemu-system-x86            qemu-system-x86_64
+debootstrap                debootstrap
+e2fsprogs                  mkfs.ext4
 "
 case $goal in
 build) wanted=$build ;;

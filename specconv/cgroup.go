@@ -56,6 +56,7 @@ func (c *compiler) emitCgroups() {
 		c.emitCgroupDir(i, p, writes)
 	}
 	c.emitCgroupWrites(writes)
+	c.emitDeviceFilter()
 }
 
 // emitCgroupDir makes the container's directory in one hierarchy.

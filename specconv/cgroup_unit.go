@@ -180,6 +180,7 @@ func (c *compiler) emitUnit() {
 	}
 	if u.isSlice() {
 		c.emitCgroupWrites(writes)
+		c.emitDeviceFilter()
 	} else {
 		c.scope, c.scopeWrites = &start, writes
 	}
@@ -222,6 +223,9 @@ func (c *compiler) emitScope(s shape) {
 	}
 	c.add(*c.scope)
 	c.emitCgroupWrites(c.scopeWrites)
+	if !c.unit.User { // a user may not attach programs
+		c.emitDeviceFilter()
+	}
 	if !s.fork {
 		c.add(plan.StateSave("process"))
 	}

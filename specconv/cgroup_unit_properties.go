@@ -64,7 +64,9 @@ func (c *compiler) unitProperties(u *unit, writes []resourceWrite) []string {
 		p.set(name, "true")
 	}
 	p.resources(writes, &c.Facts.Cgroup, sd)
-	p.devices(deviceRules(c.linux().Resources))
+	if !sd.User { // whose manager may not attach the programs that it takes
+		p.devices(deviceRules(c.linux().Resources))
+	}
 	c.unitAnnotations(&p)
 	return p.text()
 }

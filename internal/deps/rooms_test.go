@@ -55,7 +55,7 @@ var rooms = map[string]room{
 	},
 	"libcontainer": {
 		why: "the library that a program imports; it compiles and runs plans, and knows nothing of flags and terminals' users",
-		own: []string{"hooks", "internal/cgroup", "internal/facts", "internal/field", "internal/initbin", "internal/initproto", "internal/netdev", "internal/ociconfig",
+		own: []string{"hooks", "internal/cgroup", "internal/devfilter", "internal/facts", "internal/field", "internal/initbin", "internal/initproto", "internal/netdev", "internal/ociconfig",
 			"internal/ocischema", "internal/ojson", "internal/plan", "internal/probe", "internal/rdt", "internal/state", "internal/sys", "internal/version", "specconv"},
 		other: []string{specs, xsys},
 	},
@@ -76,12 +76,13 @@ var rooms = map[string]room{
 	"internal/initproto": {why: "the bytes of one message; syscall is for Errno", std: pureAnd("syscall", "fmt")},
 	"internal/version":   {why: "reads what the linker has set", other: []string{specs}, std: []string{"runtime", "runtime/debug"}},
 
-	"internal/sys":     {why: "typed system calls, below everything else that makes them", other: []string{xsys}},
-	"internal/initbin": {why: "hands out the embedded init as a sealed file", other: []string{xsys}, std: []string{"embed", "errors", "fmt", "runtime", "io/fs"}},
-	"internal/probe":   {why: "the one room that looks at the host to learn facts", own: []string{"internal/facts", "internal/sys"}, other: []string{xsys}},
-	"internal/cgroup":  {why: "one kernel subject", own: []string{"internal/sys", "internal/facts"}, other: []string{xsys}},
-	"internal/netdev":  {why: "one kernel subject: network devices, by rtnetlink", other: []string{xsys}},
-	"internal/rdt":     {why: "one kernel subject: resctrl", own: []string{"internal/sys"}},
+	"internal/sys":       {why: "typed system calls, below everything else that makes them", other: []string{xsys}},
+	"internal/initbin":   {why: "hands out the embedded init as a sealed file", other: []string{xsys}, std: []string{"embed", "errors", "fmt", "runtime", "io/fs"}},
+	"internal/probe":     {why: "the one room that looks at the host to learn facts", own: []string{"internal/facts", "internal/sys"}, other: []string{xsys}},
+	"internal/cgroup":    {why: "one kernel subject", own: []string{"internal/sys", "internal/facts"}, other: []string{xsys}},
+	"internal/devfilter": {why: "one kernel subject: device programs of cgroup v2", other: []string{xsys}},
+	"internal/netdev":    {why: "one kernel subject: network devices, by rtnetlink", other: []string{xsys}},
+	"internal/rdt":       {why: "one kernel subject: resctrl", own: []string{"internal/sys"}},
 	"internal/state": {why: "files in the state directory", own: []string{"internal/initproto", "internal/ojson", "internal/field", "internal/sys"},
 		other: []string{specs, xsys}},
 
@@ -95,6 +96,7 @@ var rooms = map[string]room{
 	"tests/init":         {why: "holds the C reader against the Go one", own: []string{"internal/plan", "internal/initproto"}, other: []string{xsys}},
 	"tests/bench":        {why: "treats all runtimes alike", other: []string{xsys}},
 	"tests/differential": {why: "the black box again, and treats all runtimes alike", other: []string{xsys}},
+	"tests/vm":           {why: "makes a machine and runs programs in it", other: []string{xsys}},
 	"tests/rings":        {why: "runs programs and reads what they print"},
 }
 

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0xad8e03325fd678c8
+const abiHash uint64 = 0x5dfc33ddb3f298b4

@@ -25,6 +25,12 @@ func UnitStart(field, manager, unit string, cgroups, properties []string, flags 
 	return Op{Code: OpUnitStart, Field: field, Flags: flags, Str: [3]string{manager, unit}, Blob: [2][]byte{List(properties), List(cgroups)}}
 }
 
+// DeviceFilter restricts the devices of a v2 cgroup. Each rule is "allow" or
+// "deny", the type, "major:minor" and some of "rwm".
+func DeviceFilter(field, dir string, rules []string) Op {
+	return Op{Code: OpDeviceFilter, Field: field, Str: [3]string{dir}, Blob: [2][]byte{List(rules)}}
+}
+
 // NetMake begins to make the network namespace.
 func NetMake(field string, into Slot) Op {
 	return Op{Code: OpNetMake, Field: field, Num: [4]uint64{uint64(into)}}

@@ -40,6 +40,11 @@ func (op *Op) UnitStartArgs() (unit string, cgroups, properties []string) {
 	return op.Str[1], Unlist(op.Blob[1]), Unlist(op.Blob[0])
 }
 
+// DeviceFilterArgs returns the directory and the rules.
+func (op *Op) DeviceFilterArgs() (dir string, rules []string) {
+	return op.Str[0], Unlist(op.Blob[0])
+}
+
 // NsOpenArgs returns the path and the CLONE_NEW* type it must have.
 func (op *Op) NsOpenArgs() (path string, nstype uint64) { return op.Str[0], op.Num[0] }
 

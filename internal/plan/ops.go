@@ -12,6 +12,7 @@ const (
 	OpCgroupMake
 	OpCgroupWrite
 	OpUnitStart
+	OpDeviceFilter
 	OpNetMake
 	OpNsOpen
 	OpTreeOpen
