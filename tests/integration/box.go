@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -40,6 +41,8 @@ type box struct {
 	allow  []string
 	stdin  *os.File // instead of /dev/null
 	env    []string // instead of the test's own
+	global []string // flags before the command
+	user   uint32   // who runs the runtime, 0 for root
 	calls  int
 	reaped bool
 	shared bool   // other tests run at the same time
@@ -141,10 +144,13 @@ func (b *box) command(args ...string) (*exec.Cmd, func() result) {
 	b.must(err)
 	errs, err := os.Create(name + ".err")
 	b.must(err)
-	cmd := exec.Command(binary, append([]string{"--root", b.root}, args...)...)
+	cmd := exec.Command(binary, slices.Concat([]string{"--root", b.root}, b.global, args)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = b.dir, out, errs, b.env
 	if b.stdin != nil {
 		cmd.Stdin = b.stdin
+	}
+	if b.user != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: b.user, Gid: b.user}}
 	}
 	return cmd, func() result {
 		defer out.Close()
