@@ -133,7 +133,7 @@ func (b *findings) unknown(path string) {
 // not blamed again for being empty.
 func (b *findings) meaning(o *CreateOptions, spec *specs.Spec) {
 	unread := findings{errs: slices.Clone(b.errs)}
-	errs, warnings := specconv.Check(specconv.Input{ID: o.ID, Bundle: o.Bundle, Spec: spec, Facts: probe.Host(probe.Want{LSM: true}), Gate: true,
+	errs, warnings := specconv.Check(specconv.Input{ID: o.ID, Bundle: o.Bundle, Spec: spec, Facts: probe.Host(probe.Want{LSM: true, Profile: true}), Gate: true,
 		SystemdCgroup: o.SystemdCgroup, NoCgroup: o.NoCgroup})
 	for _, e := range errs {
 		if !unread.blamed(e.Path) {

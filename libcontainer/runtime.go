@@ -102,7 +102,8 @@ func (o *CreateOptions) load() (*specs.Spec, error) {
 func (o *CreateOptions) compile(spec *specs.Spec, gate bool) (*specconv.Result, error) {
 	var want probe.Want
 	if p := spec.Process; p != nil {
-		want.LSM = p.ApparmorProfile != "" || p.SelinuxLabel != ""
+		want.Profile = p.ApparmorProfile != ""
+		want.LSM = want.Profile || p.SelinuxLabel != ""
 	}
 	if l := spec.Linux; l != nil {
 		want.LSM = want.LSM || l.MountLabel != ""

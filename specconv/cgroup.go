@@ -66,6 +66,7 @@ func (c *compiler) emitCgroups() {
 	}
 	c.emitCgroupWrites(writes)
 	c.emitDeviceFilter()
+	c.emitCgroupOwner()
 }
 
 // needsReady says that a hierarchy's directories must be prepared: a v1 cpuset

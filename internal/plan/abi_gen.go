@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x7c289e4c59c0ec25
+const abiHash uint64 = 0x7ecc6ca113668ea7

@@ -12,6 +12,7 @@ const (
 	OpCgroupMake
 	OpCgroupWrite
 	OpDeviceFilter
+	OpCgroupOwner
 	OpNetMake
 	OpNsOpen
 	OpTreeOpen
