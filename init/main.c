@@ -24,6 +24,7 @@ static int dispatch(struct ctx *c, const struct op *op)
 	case OP_CGROUP_WRITE:
 	case OP_UNIT_START:
 	case OP_DEVICE_FILTER:
+	case OP_CGROUP_OWNER:
 	case OP_NET_MAKE:
 	case OP_NS_OPEN:
 	case OP_TREE_OPEN:

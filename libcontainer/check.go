@@ -41,7 +41,7 @@ type Finding struct {
 // for a config that cannot be read at all; one that is no JSON can, and has a
 // finding.
 func (r *Runtime) Check(o CreateOptions) ([]Finding, error) {
-	f, systemd, err := r.facts(&o, probe.Want{LSM: true})
+	f, systemd, err := r.facts(&o, probe.Want{LSM: true, Profile: true})
 	if err != nil {
 		return nil, err
 	}

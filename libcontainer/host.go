@@ -150,6 +150,8 @@ func (h *host) prepare(op *plan.Op) (int, error) {
 		return -1, h.startUnit(op)
 	case plan.OpDeviceFilter:
 		return -1, filterDevices(op.DeviceFilterArgs())
+	case plan.OpCgroupOwner:
+		return -1, cgroup.Delegate(op.CgroupOwnerArgs())
 	case plan.OpGateOpen:
 		return h.rec.MakeGate()
 	case plan.OpIDMap:

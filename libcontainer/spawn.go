@@ -2,7 +2,6 @@ package libcontainer
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"runtime"
 	"strconv"
@@ -72,7 +71,7 @@ func (h *host) spawn(op *plan.Op) error {
 	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), []string{"tare-init", strconv.Itoa(base)},
 		&syscall.ProcAttr{Env: []string{}, Files: files, Sys: sys})
 	if err != nil {
-		return &fs.PathError{Op: "clone", Path: op.Value(), Err: err}
+		return h.cloneError(op.Value(), err)
 	}
 	h.stage, h.pid = pid, pid
 	// The init has its own copies; ours would keep namespaces and trees alive.

@@ -192,7 +192,8 @@ func (r *Runtime) needsSystemd(rec *state.Record) error {
 func wantOf(spec *specs.Spec) probe.Want {
 	var want probe.Want
 	if p := spec.Process; p != nil {
-		want.LSM = p.ApparmorProfile != "" || p.SelinuxLabel != ""
+		want.Profile = p.ApparmorProfile != ""
+		want.LSM = want.Profile || p.SelinuxLabel != ""
 	}
 	if l := spec.Linux; l != nil {
 		want.LSM = want.LSM || l.MountLabel != ""

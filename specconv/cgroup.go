@@ -56,7 +56,13 @@ func (c *compiler) emitCgroups() {
 		c.emitCgroupDir(i, p, writes)
 	}
 	c.emitCgroupWrites(writes)
+	c.emitCgroupV2()
+}
+
+// emitCgroupV2 is what only cgroup v2 has.
+func (c *compiler) emitCgroupV2() {
 	c.emitDeviceFilter()
+	c.emitCgroupOwner()
 }
 
 // emitCgroupDir makes the container's directory in one hierarchy.

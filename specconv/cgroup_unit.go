@@ -180,7 +180,7 @@ func (c *compiler) emitUnit() {
 	}
 	if u.isSlice() {
 		c.emitCgroupWrites(writes)
-		c.emitDeviceFilter()
+		c.emitCgroupV2()
 	} else {
 		c.scope, c.scopeWrites = &start, writes
 	}
@@ -223,8 +223,8 @@ func (c *compiler) emitScope(s shape) {
 	}
 	c.add(*c.scope)
 	c.emitCgroupWrites(c.scopeWrites)
-	if !c.unit.User { // a user may not attach programs
-		c.emitDeviceFilter()
+	if !c.unit.User { // a user may neither attach programs nor give files away
+		c.emitCgroupV2()
 	}
 	if !s.fork {
 		c.add(plan.StateSave("process"))

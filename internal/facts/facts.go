@@ -15,8 +15,11 @@ type Facts struct {
 	// Caps is the permitted capability set; the config's sets are cut to it.
 	Caps     uint64 `json:"caps"`
 	AppArmor bool   `json:"appArmor"`
-	SELinux  bool   `json:"seLinux"`
-	Cgroup   Cgroup `json:"cgroup"`
+	// AppArmorProfiles are the profiles that are loaded; nil when they are not
+	// known, or when the config names none.
+	AppArmorProfiles []string `json:"appArmorProfiles,omitempty"`
+	SELinux          bool     `json:"seLinux"`
+	Cgroup           Cgroup   `json:"cgroup"`
 	// Resctrl is where the resctrl file system is mounted, "" when it is not, or
 	// when the config does not ask for it.
 	Resctrl string `json:"resctrl,omitempty"`

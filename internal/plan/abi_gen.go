@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x5dfc33ddb3f298b4
+const abiHash uint64 = 0x9f1565e340bbb6b5

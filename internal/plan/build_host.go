@@ -31,6 +31,11 @@ func DeviceFilter(field, dir string, rules []string) Op {
 	return Op{Code: OpDeviceFilter, Field: field, Str: [3]string{dir}, Blob: [2][]byte{List(rules)}}
 }
 
+// CgroupOwner delegates a v2 cgroup to a user of the host.
+func CgroupOwner(field, dir string, uid uint32) Op {
+	return Op{Code: OpCgroupOwner, Field: field, Str: [3]string{dir}, Num: [4]uint64{uint64(uid)}}
+}
+
 // NetMake begins to make the network namespace.
 func NetMake(field string, into Slot) Op {
 	return Op{Code: OpNetMake, Field: field, Num: [4]uint64{uint64(into)}}

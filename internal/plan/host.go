@@ -45,6 +45,9 @@ func (op *Op) DeviceFilterArgs() (dir string, rules []string) {
 	return op.Str[0], Unlist(op.Blob[0])
 }
 
+// CgroupOwnerArgs returns the directory and its owner to be.
+func (op *Op) CgroupOwnerArgs() (dir string, uid int) { return op.Str[0], int(op.Num[0]) }
+
 // NsOpenArgs returns the path and the CLONE_NEW* type it must have.
 func (op *Op) NsOpenArgs() (path string, nstype uint64) { return op.Str[0], op.Num[0] }
 

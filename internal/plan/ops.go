@@ -13,6 +13,7 @@ const (
 	OpCgroupWrite
 	OpUnitStart
 	OpDeviceFilter
+	OpCgroupOwner
 	OpNetMake
 	OpNsOpen
 	OpTreeOpen

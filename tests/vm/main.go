@@ -13,11 +13,12 @@ import (
 
 // options are the flags.
 type options struct {
-	run, append, console, cgroup, only string
-	files                              []hostFile
-	limit                              time.Duration
-	build                              bool
-	args                               []string
+	run, append, console, cgroup string
+	only, test                   string
+	files                        []hostFile
+	limit                        time.Duration
+	build                        bool
+	args                         []string
 }
 
 func main() {
@@ -33,6 +34,8 @@ func main() {
 	flag.StringVar(&o.cgroup, "cgroup", "v2", "boot with cgroup `v2` or v1")
 	flag.DurationVar(&o.limit, "timeout", 10*time.Minute, "end the guest after this `TIME`")
 	flag.BoolVar(&o.build, "build", false, "make the image if it is missing, and end")
+	flag.StringVar(&o.only, "only", "", "of the ring, run only the boots with this `WORD` in their name: v1, v2")
+	flag.StringVar(&o.test, "test", "", "of the ring, run only the tests that match this `PATTERN`")
 	flag.Parse()
 	o.args = flag.Args()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -61,12 +64,16 @@ func (o *options) main(ctx context.Context) (code int, err error) {
 	switch o.cgroup {
 	case "v2":
 	case "v1":
-		m.append = strings.TrimSpace("systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1 " + m.append)
+		m.append = strings.TrimSpace(appendV1 + " " + m.append)
 	default:
 		return 0, fmt.Errorf("--cgroup %q: want v1 or v2", o.cgroup)
 	}
 	if o.run == "" {
-		return 0, fmt.Errorf("--run PROGRAM is missing")
+		ok, err := o.ring(ctx, img, cache)
+		if err != nil || !ok {
+			return 1, err
+		}
+		return 0, nil
 	}
 	m.payload = programPayload(o.run, o.args, o.files)
 	return m.run(ctx, os.Stdout)
