@@ -163,6 +163,12 @@ HANDLER(mount_fs)
 		return r < 0 ? r : set_attr(c, mnt, 0, op->num[MOUNT_FS_PROPAGATION], 0);
 	}
 	owned_fd mnt = new_fs(c, op, op_str(c, op, MOUNT_FS_TYPE), op_str(c, op, MOUNT_FS_SOURCE));
+	if (mnt == -EPERM && op->num[MOUNT_FS_ELSE]) { /* a namespace that it shows belongs to others */
+		int tree = op_slot(c, op, MOUNT_FS_ELSE);
+		u64 attr = op->num[MOUNT_FS_ATTR] | MOUNT_ATTR_RDONLY;
+		int r = attach_with(c, tree, target, attr, attr);
+		return r < 0 ? r : set_attr(c, tree, 0, op->num[MOUNT_FS_PROPAGATION], 0);
+	}
 	if (mnt < 0)
 		return mnt;
 	int r = from < 0 ? 0 : copy_up(c, from, mnt, keep_mode);

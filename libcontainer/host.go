@@ -3,6 +3,7 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"syscall"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/tare-oci/tare/internal/initproto"
 	"github.com/tare-oci/tare/internal/netdev"
 	"github.com/tare-oci/tare/internal/plan"
+	"github.com/tare-oci/tare/internal/probe"
 	"github.com/tare-oci/tare/internal/rdt"
 	"github.com/tare-oci/tare/internal/state"
 	"github.com/tare-oci/tare/specconv"
@@ -125,7 +127,8 @@ func (h *host) prepare(op *plan.Op) (int, error) {
 		}
 		return pendingFD, nil
 	case plan.OpNsOpen:
-		return openNamespace(op.NsOpenArgs())
+		path, nstype := op.NsOpenArgs()
+		return openNamespace(path, nstype, op.Has(plan.FlagForeign))
 	case plan.OpTreeOpen:
 		return openTree(op.TreeOpenArgs(), op.Has(plan.FlagRecursive))
 	case plan.OpTreeIdmap:
@@ -155,8 +158,7 @@ func (h *host) prepare(op *plan.Op) (int, error) {
 	case plan.OpGateOpen:
 		return h.rec.MakeGate()
 	case plan.OpIDMap:
-		uids, gids := op.IDMapArgs()
-		return -1, writeIDMaps(h.stage, uids, gids, op.Has(plan.FlagDenySetgrp))
+		return -1, writeIDMaps(h.stage, op)
 	case plan.OpStateSave:
 		return -1, h.save()
 	case plan.OpHook:
@@ -173,6 +175,9 @@ func (h *host) makeCgroup(op *plan.Op) (int, error) {
 	}
 	fd, created, err := cgroup.MakeJoin(c.Mount, c.Path, open, op.Has(plan.FlagReady))
 	if err != nil {
+		if errors.Is(err, fs.ErrPermission) && probe.Rootless() {
+			err = fmt.Errorf("rootless needs no limits + no cgrouppath when no permission is granted for cgroups: %w", err)
+		}
 		return -1, err // whatever lies there is not ours
 	}
 	made := *c

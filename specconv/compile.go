@@ -76,16 +76,21 @@ type compiler struct {
 	plan        plan.Plan
 	ns          namespaces
 	cgroups     []CgroupDir
-	cgroupSlots []plan.Slot
-	unit        Unit
-	scope       *plan.Op // starts the scope, with the writes that follow it
-	scopeWrites []resourceWrite
-	filter      *seccomp.Program
-	propagation uint64 // linux.rootfsPropagation, read once
-	caps        capSets
-	lateNet     bool // the network namespace comes after the first record
-	rdtGroups   []rdtGroup
-	hookLogs    [2]plan.Slot // for stdout and stderr of the init's hooks
+	hierarchies []facts.Hierarchy // all of them, those that the caller may not use too
+	// cgroupsRefused says that what is wrong with the cgroups has been said.
+	cgroupsRefused bool
+	cgroupSlots    []plan.Slot
+	unit           Unit
+	scope          *plan.Op // starts the scope, with the writes that follow it
+	scopeWrites    []resourceWrite
+	filter         *seccomp.Program
+	propagation    uint64 // linux.rootfsPropagation, read once
+	caps           capSets
+	root           string    // the host path of the root file system
+	rootTree       plan.Slot // filled where the host opens the root
+	lateNet        bool      // the network namespace comes after the first record
+	rdtGroups      []rdtGroup
+	hookLogs       [2]plan.Slot // for stdout and stderr of the init's hooks
 }
 
 // Compile turns a config into a plan. The error is a *field.Invalid with one
@@ -130,9 +135,11 @@ func compile(in Input) *compiler {
 
 	// prepare: the host makes and opens everything that the process will need,
 	// while there is no process yet that would have to be undone.
+	c.delegation()
 	c.ns = c.readNamespaces()
 	c.emitNsOpen()
 	mounts := c.readMounts()
+	c.emitRootTree()
 	c.emitTrees(mounts)
 	devices := c.readDevices()
 	c.emitNodes(devices, mounts)
@@ -153,7 +160,7 @@ func compile(in Input) *compiler {
 	c.add(plan.FdSeal(3 + c.PreserveFDs))
 	c.emitScope(shape)
 	c.emitCgroupJoin()
-	c.emitOomScore()
+	c.emitOwnFiles(shape)
 	c.emitEnter(shape)
 	c.emitHostPart()
 	c.add(plan.Session())

@@ -3,8 +3,6 @@ package specconv
 import (
 	"strconv"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
-
 	"github.com/tare-oci/tare/internal/field"
 	"github.com/tare-oci/tare/internal/plan"
 )
@@ -99,11 +97,11 @@ func (c *compiler) emitIdentity() {
 		for i, g := range u.AdditionalGids {
 			c.checkMapped(field.Index("process.user.additionalGids", i), g, l.GIDMappings, "linux.gidMappings")
 		}
-		if c.Facts.EUID != 0 {
-			// setgroups(2) is denied in the user namespace of an unprivileged caller.
+		if c.deniesGroups() {
 			flags |= plan.FlagKeepGroups
 			if len(u.AdditionalGids) > 0 {
-				c.errs.Add("process.user.additionalGids", "", "cannot be set in the user namespace of an unprivileged caller (user_namespaces(7))")
+				c.errs.Add("process.user.additionalGids", "", "cannot be set where an unprivileged caller maps only his own group: the kernel"+
+					" wants setgroups(2) denied then (user_namespaces(7)); map more groups, which newgidmap does")
 			}
 		}
 	}
@@ -120,17 +118,6 @@ const noID = 1<<32 - 1
 func (c *compiler) checkID(path string, id uint32) {
 	if id == noID {
 		c.errs.Add(path, strconv.FormatUint(uint64(id), 10), "is not an id: the kernel takes it for \"unchanged\" (setresuid(2))")
-	}
-}
-
-func (c *compiler) checkMapped(path string, id uint32, maps []specs.LinuxIDMapping, name string) {
-	for _, m := range maps {
-		if id >= m.ContainerID && uint64(id) < uint64(m.ContainerID)+uint64(m.Size) {
-			return
-		}
-	}
-	if len(maps) > 0 {
-		c.errs.Add(path, strconv.FormatUint(uint64(id), 10), "is not mapped in "+name)
 	}
 }
 

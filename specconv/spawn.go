@@ -93,7 +93,6 @@ func (c *compiler) emitSpawn(s shape) {
 }
 
 func (c *compiler) emitEnter(s shape) {
-	l := c.linux()
 	for _, j := range s.before {
 		c.add(plan.NsJoin(j.field, j.flag, j.slot))
 	}
@@ -107,7 +106,7 @@ func (c *compiler) emitEnter(s shape) {
 	if s.unshareU {
 		c.add(plan.Unshare("linux.namespaces", plan.NewUser))
 		c.add(plan.SyncArrive("user-namespace-made"))
-		c.add(plan.IDMap("linux.uidMappings", idLines(l.UIDMappings), idLines(l.GIDMappings), c.Facts.EUID != 0))
+		c.add(c.idMap())
 		c.add(plan.SyncAwait("ids-mapped"))
 	}
 	if s.becomeTop {

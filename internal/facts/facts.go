@@ -9,6 +9,7 @@ type Facts struct {
 	KernelMinor int    `json:"kernelMinor"`
 	Arch        string `json:"arch"` // GOARCH: "amd64", "arm64"
 	EUID        uint32 `json:"euid"`
+	EGID        uint32 `json:"egid"`
 	// UserNS says that the process is not in the initial user namespace, where
 	// for example mknod(2) is refused whatever the capabilities.
 	UserNS bool `json:"userNS"`
@@ -70,6 +71,9 @@ type Hierarchy struct {
 	// Own is the caller's cgroup below the mount point, "/" at the top.
 	Own string `json:"own"`
 	V2  bool   `json:"v2,omitempty"`
+	// Writable says that the caller may make cgroups in Own. It is looked at only
+	// where that is not certain: for a caller who is not the host's root.
+	Writable bool `json:"writable,omitempty"`
 }
 
 // With returns the index of the v1 hierarchy (or on a unified host the v2 one)

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x9f1565e340bbb6b5
+const abiHash uint64 = 0x2ef40a01bcb90e1a

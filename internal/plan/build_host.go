@@ -41,7 +41,8 @@ func NetMake(field string, into Slot) Op {
 	return Op{Code: OpNetMake, Field: field, Num: [4]uint64{uint64(into)}}
 }
 
-// NsOpen opens a namespace file of the given CLONE_NEW* type.
+// NsOpen opens a namespace file of the given CLONE_NEW* type; flags may be set to
+// FlagForeign.
 func NsOpen(field, path string, nstype uint64, into Slot) Op {
 	return Op{Code: OpNsOpen, Field: field, Str: [3]string{path}, Num: [4]uint64{nstype, uint64(into)}}
 }
@@ -102,7 +103,8 @@ func Spawn(field string, flags uint64, cgroup Slot) Op {
 	return Op{Code: OpSpawn, Field: field, Num: [4]uint64{flags, uint64(cgroup)}}
 }
 
-// IDMap writes the maps of the user namespace that the init has made.
+// IDMap writes the maps of the user namespace that the init has made; FlagUIDHelper
+// and FlagGIDHelper may be set too.
 func IDMap(field string, uids, gids []string, denySetgroups bool) Op {
 	op := Op{Code: OpIDMap, Field: field, Blob: [2][]byte{List(uids), List(gids)}}
 	if denySetgroups {

@@ -26,6 +26,12 @@ func Unshare(field string, flags uint64) Op {
 	return Op{Code: OpUnshare, Field: field, Num: [4]uint64{flags}}
 }
 
+// Expose makes the process dumpable for as long as no namespace of others is joined.
+func Expose(field string) Op { return Op{Code: OpExpose, Field: field} }
+
+// TimeOpen opens timens_offsets.
+func TimeOpen(field string) Op { return Op{Code: OpTimeOpen, Field: field} }
+
 // TimeOffset writes lines of "clock secs nanosecs" to timens_offsets.
 func TimeOffset(field, offsets string) Op {
 	return Op{Code: OpTimeOffset, Field: field, Str: [3]string{offsets}}

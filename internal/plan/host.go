@@ -122,6 +122,11 @@ func (op *Op) Value() string {
 	return first
 }
 
+// Makes says that an unshare, fork or spawn op makes a namespace of this type.
+func (op *Op) Makes(nstype uint64) bool {
+	return (op.Code == OpUnshare || op.Code == OpFork || op.Code == OpSpawn) && op.Num[0]&nstype != 0
+}
+
 // MountFsType is the file system type of a mount-fs op.
 func (op *Op) MountFsType() string { return op.Str[0] }
 

@@ -39,10 +39,12 @@ type box struct {
 	spec   *specs.Spec
 	pid    int // of the container's process, after create
 	allow  []string
-	stdin  *os.File // instead of /dev/null
-	env    []string // instead of the test's own
-	global []string // flags before the command
-	user   uint32   // who runs the runtime, 0 for root
+	stdin  *os.File            // instead of /dev/null
+	env    []string            // instead of the test's own
+	user   *syscall.Credential // who runs the commands, instead of root
+	global []string            // flags before the command
+	noRoot bool                // without --root
+	wrap   []string            // a command that runs those of the runtime
 	calls  int
 	reaped bool
 	shared bool   // other tests run at the same time
@@ -144,13 +146,18 @@ func (b *box) command(args ...string) (*exec.Cmd, func() result) {
 	b.must(err)
 	errs, err := os.Create(name + ".err")
 	b.must(err)
-	cmd := exec.Command(binary, slices.Concat([]string{"--root", b.root}, b.global, args)...)
+	args = slices.Concat(b.global, args)
+	if !b.noRoot {
+		args = append([]string{"--root", b.root}, args...)
+	}
+	args = append(append(slices.Clone(b.wrap), binary), args...)
+	cmd := exec.Command(args[0], args[1:]...)
+	if b.user != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: b.user}
+	}
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = b.dir, out, errs, b.env
 	if b.stdin != nil {
 		cmd.Stdin = b.stdin
-	}
-	if b.user != 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: b.user, Gid: b.user}}
 	}
 	return cmd, func() result {
 		defer out.Close()

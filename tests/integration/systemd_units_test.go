@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -188,7 +189,7 @@ func TestSystemdUser(t *testing.T) {
 	b.must(os.Chown(b.root, systemdUserID, systemdUserID))
 	b.must(os.Chown(b.dir+"/io", systemdUserID, systemdUserID))
 	b.own(systemdUserID)
-	b.user = systemdUserID
+	b.user = &syscall.Credential{Uid: systemdUserID, Gid: systemdUserID}
 	b.env = []string{"PATH=/usr/bin:/bin", "XDG_RUNTIME_DIR=/run/user/65534"}
 	b.global = []string{"--systemd-cgroup"}
 	r := b.create()

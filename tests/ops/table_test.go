@@ -27,6 +27,8 @@ var table = map[plan.Code]opTest{
 	plan.OpOomScore:    {effect: oomScoreEffect, failure: oomScoreFailure},
 	plan.OpNsJoin:      {effect: nsJoinEffect, failure: nsJoinFailure},
 	plan.OpUnshare:     {effect: unshareEffect, failure: unshareFailure},
+	plan.OpExpose:      {effect: exposeEffect, harmless: "the kernel takes 0 and 1 from everybody"},
+	plan.OpTimeOpen:    {effect: timeOpenEffect, failure: timeOpenFailure},
 	plan.OpTimeOffset:  {effect: timeOffsetEffect, failure: timeOffsetFailure},
 	plan.OpFork:        {effect: forkEffect, failure: forkFailure},
 	plan.OpBecomeRoot:  {effect: becomeRootEffect, failure: becomeRootFailure},
