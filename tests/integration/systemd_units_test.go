@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -183,14 +182,16 @@ func TestSystemdUser(t *testing.T) {
 	b.spec.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: systemdUserID, Size: 1}}
 	b.spec.Linux.GIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: systemdUserID, Size: 1}}
 	b.edit(withNamespace(specs.UserNamespace, ""))
-	b.spec.Mounts = []specs.Mount{{Destination: "/proc", Type: "proc", Source: "proc"}}
+	b.spec.Mounts = []specs.Mount{{Destination: "/proc", Type: "proc", Source: "proc"}, {Destination: "/dev", Type: "tmpfs", Source: "tmpfs"}}
 	b.spec.Linux.Resources = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(6))}, Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20))}}
 	b.must(os.Mkdir(b.root, 0o700))
 	b.must(os.Chown(b.root, systemdUserID, systemdUserID))
 	b.must(os.Chown(b.dir+"/io", systemdUserID, systemdUserID))
 	b.own(systemdUserID)
-	b.user = &syscall.Credential{Uid: systemdUserID, Gid: systemdUserID}
-	b.env = []string{"PATH=/usr/bin:/bin", "XDG_RUNTIME_DIR=/run/user/65534"}
+	// The user's runtime directory is mounted where systemd is, not in the tests'
+	// own mount namespace.
+	b.wrap = []string{"nsenter", "--mount=/proc/1/ns/mnt", "--", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"}
+	b.env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "XDG_RUNTIME_DIR=/run/user/65534"}
 	b.global = []string{"--systemd-cgroup"}
 	r := b.create()
 	unit := "tare-" + b.id + ".scope"
@@ -207,6 +208,7 @@ func TestSystemdUser(t *testing.T) {
 	b.nothingLeft()
 
 	b.global = []string{"--systemd-cgroup"}
-	b.env = []string{"PATH=/usr/bin:/bin", "XDG_RUNTIME_DIR=/nowhere"}
+	b.env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "XDG_RUNTIME_DIR=/nowhere"}
+	b.must(os.Remove(b.dir + "/io/pid")) // of the container before
 	b.createFails("XDG_RUNTIME_DIR", "/nowhere")
 }
