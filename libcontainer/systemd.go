@@ -165,9 +165,6 @@ func (r *Runtime) stopUnit(rec *state.Record) error {
 // changeUnit tells systemd of new limits, which it would take back otherwise the
 // next time that it writes one.
 func (r *Runtime) changeUnit(rec *state.Record, changes []specconv.Change, cg *facts.Cgroup) error {
-	if rec.Unit == "" {
-		return nil
-	}
 	conn, err := r.dialSystemd(rec.UserUnit)
 	if err != nil {
 		return err
@@ -187,6 +184,10 @@ func (r *Runtime) needsSystemd(rec *state.Record) error {
 	}
 	return nil
 }
+
+// Manageable is nil, or ErrNoSystemd where commands that change the container's
+// cgroups need a driver that its Runtime does not have.
+func (c *Container) Manageable() error { return c.runtime.needsSystemd(c.rec) }
 
 // wantOf says which facts a config needs.
 func wantOf(spec *specs.Spec) probe.Want {

@@ -119,7 +119,9 @@ func (c *conn) Stop(unit string) error {
 	return c.reset(unit)
 }
 
-// Set changes properties of a running unit until it is gone.
+// Set changes properties of a running unit until it is gone. When it returns,
+// systemd has written what follows from them to the cgroup: it does that between
+// one message and the next.
 func (c *conn) Set(unit string, properties []string) error {
 	if len(properties) == 0 {
 		return nil
@@ -130,6 +132,9 @@ func (c *conn) Set(unit string, properties []string) error {
 	}
 	if err := c.call("SetUnitProperties", nil, unit, true, props); err != nil {
 		return fmt.Errorf("systemd cannot change unit %q: %w", unit, err)
+	}
+	if _, err := c.activeState(unit); err != nil {
+		return fmt.Errorf("unit %q: %w", unit, err)
 	}
 	return nil
 }

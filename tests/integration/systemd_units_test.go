@@ -5,12 +5,75 @@ package integration
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
+
+// systemdUpdate: new limits, which systemd learns of and so does not take back.
+func systemdUpdate(t *testing.T) {
+	b := systemdBox(t, prober("pause"), limits)
+	b.create()
+	unit := "tare-" + b.id + ".scope"
+	b.forget()
+	b.ok("update", "--memory", "50331648", "--pids-limit", "9", "--cpu-quota", "25050", "--cpu-share", "1024", b.id)
+	want := map[string]string{"TasksMax": "9", "CPUQuotaPerSecUSec": "2.510000s"}
+	memory, quota := "50331648", "25050"
+	if unifiedOnly() {
+		want["MemoryMax"], want["CPUWeight"] = memory, "100"
+	} else {
+		want["MemoryLimit"], want["CPUShares"] = memory, "1024"
+	}
+	shows(t, unit, want)
+	held := func(when string, quotas ...string) {
+		path := "/system.slice/" + unit
+		file := limitFile(path, "memory/memory.limit_in_bytes", "memory.max")
+		expect(t, file+" after "+when, strings.TrimSpace(readText(t, file)), memory)
+		file = limitFile(path, "cpu/cpu.cfs_quota_us", "cpu.max")
+		if got := strings.Fields(readText(t, file))[0]; !slices.Contains(quotas, got) {
+			t.Errorf("%s after %s is %s, expected %s", file, when, got, quotas)
+		}
+	}
+	held("update", quota)
+	systemctl(t, "daemon-reload")
+	held("daemon-reload", quota, "25100")
+	file := b.dir + "/limits"
+	b.must(os.WriteFile(file, []byte(`{"memory":{"limit":41943040}}`), 0o644))
+	in, err := os.Open(file)
+	b.must(err)
+	defer in.Close()
+	b.stdin = in
+	b.ok("update", "--resources=-", b.id)
+	b.stdin = nil
+	memory = "41943040"
+	held("a second update", quota, "25100")
+	b.remove()
+	unknown(t, unit)
+}
+
+// systemdPause: the freezer, below systemd's eyes.
+func systemdPause(t *testing.T) {
+	b := systemdBox(t, prober("pause"))
+	r := b.create()
+	b.start()
+	b.output(r)
+	unit := "tare-" + b.id + ".scope"
+	b.forget()
+	b.ok("pause", b.id)
+	expect(t, "status", b.status(), "paused")
+	shows(t, unit, map[string]string{"ActiveState": "active"})
+	systemctl(t, "daemon-reload")
+	expect(t, "status after daemon-reload", b.status(), "paused")
+	b.ok("resume", b.id)
+	expect(t, "status", b.status(), "running")
+	b.ok("pause", b.id)
+	b.remove("--force")
+	unknown(t, unit)
+	b.nothingLeft()
+}
 
 // systemdFailedBefore: a failed unit of the same name is forgotten.
 func systemdFailedBefore(t *testing.T) {
