@@ -174,7 +174,29 @@ func (r *Runtime) changeUnit(rec *state.Record, changes []specconv.Change, cg *f
 	if sd.Version, sd.Root, err = conn.Manager(); err != nil {
 		return err
 	}
-	return conn.Set(rec.Unit, specconv.UnitChanges(changes, cg, &sd))
+	return conn.Set(rec.Unit, specconv.UnitChanges(append(changes, bandwidth(rec, changes)...), cg, &sd))
+}
+
+// bandwidth is the CPU quota and its period as the kernel has them by now, where
+// changes has one of the two: systemd wants them together.
+func bandwidth(rec *state.Record, changes []specconv.Change) []specconv.Change {
+	var out []specconv.Change
+	for _, ch := range changes {
+		files := []string{"cpu.max"}
+		switch ch.File {
+		case "cpu.max":
+		case "cpu.cfs_quota_us", "cpu.cfs_period_us":
+			files = []string{"cpu.cfs_quota_us", "cpu.cfs_period_us"}
+		default:
+			continue
+		}
+		for _, f := range files {
+			if text, err := cgroup.ReadFile(dirOf(rec, ch.Dir), f); err == nil {
+				out = append(out, specconv.Change{Dir: ch.Dir, File: f, Value: text})
+			}
+		}
+	}
+	return out
 }
 
 // needsSystemd refuses a container whose driver this program does not have.
