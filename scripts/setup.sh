@@ -33,6 +33,7 @@ qemu-system-x86            qemu-system-x86_64
 debootstrap                debootstrap
 e2fsprogs                  mkfs.ext4
 uidmap                     newuidmap
+dbus-daemon                dbus-daemon
 "
 case $goal in
 build) wanted=$build ;;
