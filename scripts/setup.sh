@@ -29,6 +29,8 @@ shellcheck                 shellcheck
 gcc-aarch64-linux-gnu      aarch64-linux-gnu-gcc
 libc6-dev-arm64-cross      /usr/aarch64-linux-gnu/include/stdio.h
 qemu-user-static           qemu-aarch64-static
+iptables                   iptables
+iproute2                   ip
 "
 case $goal in
 build) wanted=$build ;;

@@ -18,12 +18,12 @@ import (
 func TestCPUQuota(t *testing.T) {
 	b := newShellBox(t, "while :; do :; done & while :; do :; done")
 	b.spec.Linux.Resources.CPU = &specs.LinuxCPU{Quota: ptr(int64(50000)), Period: ptr(uint64(100000))}
-	b.launch()
+	b.up()
 	b.until("the first throttling", func() bool { return b.field("cpu", "cpu.stat", "nr_throttled") > 0 })
-	start, used := time.Now(), b.number("cpuacct", "cpuacct.usage")
+	start, used := time.Now(), b.cpuUsed()
 	throttled, periods := b.field("cpu", "cpu.stat", "nr_throttled"), b.field("cpu", "cpu.stat", "nr_periods")
 	time.Sleep(1500 * time.Millisecond) // what is measured is what happens in this time
-	used = b.number("cpuacct", "cpuacct.usage") - used
+	used = b.cpuUsed() - used
 	part := float64(used) / float64(time.Since(start))
 	// A quota is handed out in slices of 5 ms for each CPU, so that a period can go over it.
 	if part > 0.65 {
@@ -35,11 +35,11 @@ func TestCPUQuota(t *testing.T) {
 		t.Errorf("throttled in %d of %d periods", throttled, periods)
 	}
 	b.ok("update", "--cpu-quota", "-1", b.id)
-	expect(t, "quota", b.number("cpu", "cpu.cfs_quota_us"), -1)
-	start, used = time.Now(), b.number("cpuacct", "cpuacct.usage")
+	expect(t, "quota", b.limits().quota, -1)
+	start, used = time.Now(), b.cpuUsed()
 	throttled = b.field("cpu", "cpu.stat", "nr_throttled")
 	time.Sleep(500 * time.Millisecond)
-	t.Logf("half a CPU: %.2f used; without a quota: %.2f", part, float64(b.number("cpuacct", "cpuacct.usage")-used)/float64(time.Since(start)))
+	t.Logf("half a CPU: %.2f used; without a quota: %.2f", part, float64(b.cpuUsed()-used)/float64(time.Since(start)))
 	expect(t, "periods throttled without a quota", b.field("cpu", "cpu.stat", "nr_throttled"), throttled)
 }
 
@@ -69,9 +69,9 @@ func TestCPUShares(t *testing.T) {
 			s.Linux.Resources.CPU = &specs.LinuxCPU{Shares: &shares, Cpus: "0"}
 		})
 		boxes[i].shared = true
-		boxes[i].launch()
+		boxes[i].up()
 	}
-	usage := func(b *box) float64 { return float64(b.number("cpuacct", "cpuacct.usage")) }
+	usage := func(b *box) float64 { return float64(b.cpuUsed()) }
 	first, second := usage(boxes[0]), usage(boxes[1])
 	for end := time.Now().Add(patience); usage(boxes[0])-first < 1.5e9 && time.Now().Before(end); {
 		time.Sleep(20 * time.Millisecond)
@@ -124,7 +124,8 @@ func TestBlockIO(t *testing.T) {
 	if _, err := os.Stat("/sys/fs/cgroup/blkio/blkio.bfq.weight"); err != nil {
 		b.spec.Linux.Resources.BlockIO.Weight = nil
 	}
-	b.launch()
+	rates := map[bool]string{false: "blkio.throttle.write_bps_device", true: "io.max"}[b.onV2("blkio")]
+	b.up()
 	var written uint64
 	b.until("the first write", func() bool {
 		for _, l := range b.stats().Data.Blkio.Bytes {
@@ -144,7 +145,7 @@ func TestBlockIO(t *testing.T) {
 	}
 	b.ok(b.updateJSON(&specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{
 		ThrottleWriteBpsDevice: []specs.LinuxThrottleDevice{{LinuxBlockIODevice: dev, Rate: 0}}}})...)
-	expect(t, "rates", b.limit("blkio", "blkio.throttle.write_bps_device"), "")
+	expect(t, "rates", b.limit("blkio", rates), "")
 	expect(t, "exit code", b.wait(), 0)
 }
 
@@ -178,7 +179,7 @@ func TestHugePages(t *testing.T) {
 		t.Errorf("with a page over the limit: exit code %d, %s", r.Code, r.Stdout)
 	}
 	b.edit(prober("quiet", "huge:1", "pause"))
-	b.output(b.launch())
+	b.output(b.up())
 	if h, ok := b.stats().Data.Hugetlb["2MB"]; !ok || h.Usage != 2<<20 {
 		t.Errorf("hugetlb counters %+v", h)
 	}
@@ -233,7 +234,9 @@ func TestNetClass(t *testing.T) {
 		}
 		return string(out)
 	}
-	run("ip", "link", "set", "lo", "up")
+	tool2, err := exec.LookPath("ip")
+	need(t, "ip of iproute2", err)
+	run(tool2, "link", "set", "lo", "up")
 	rule := func(class string) []string {
 		return []string{"OUTPUT", "-p", "tcp", "--dport", "9", "-m", "cgroup", "--cgroup", class}
 	}
@@ -265,7 +268,7 @@ func TestNetClass(t *testing.T) {
 	}
 	// And after an update of a container that runs.
 	b.spec.Process.Args[2] = "while ! [ -e /work/go ]; do busybox sleep 0.02; done; busybox nc -w 1 127.0.0.1 9; true"
-	b.launch()
+	b.up()
 	b.ok(b.updateJSON(&specs.LinuxResources{Network: &specs.LinuxNetwork{ClassID: ptr(uint32(0x100006)),
 		Priorities: []specs.LinuxInterfacePriority{{Name: "lo", Priority: 4}}}})...)
 	dir := filepath.Join(at, b.id)
@@ -295,7 +298,7 @@ func TestNetPriority(t *testing.T) {
 	at := mountHierarchy(t, "net_prio")
 	b := newBox(t, prober("quiet", "pause"))
 	b.spec.Linux.Resources.Network = &specs.LinuxNetwork{Priorities: []specs.LinuxInterfacePriority{{Name: "lo", Priority: 0x10003}}}
-	b.launch()
+	b.up()
 	if text := readText(t, filepath.Join(at, b.id, "net_prio.ifpriomap")); !strings.Contains(text, "lo 65539\n") {
 		t.Errorf("priorities: %s", text)
 	}
@@ -312,7 +315,7 @@ func TestPerfEvent(t *testing.T) {
 	}
 	at := mountHierarchy(t, "perf_event")
 	b := newBox(t, prober("quiet", "pause"))
-	b.launch()
+	b.up()
 	expect(t, "processes", strings.TrimSpace(readText(t, filepath.Join(at, b.id, "cgroup.procs"))), strconv.Itoa(b.pid))
 	b.remove("--force")
 	if _, err := os.Stat(filepath.Join(at, b.id)); err == nil {

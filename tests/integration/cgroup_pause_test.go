@@ -35,7 +35,7 @@ func (b *box) grows() bool {
 // TestPause: a paused container does nothing, and a resumed one goes on.
 func TestPause(t *testing.T) {
 	b := newShellBox(t, counter)
-	b.launch()
+	b.up()
 	b.until("the first count", b.grows)
 	for range 3 {
 		b.ok("pause", b.id)
@@ -44,7 +44,7 @@ func TestPause(t *testing.T) {
 		}
 		expect(t, "status", b.status(), "paused")
 		if isTare {
-			expect(t, "freezer.state", b.limit("freezer", "freezer.state"), "FROZEN")
+			expect(t, "state of the freezer", b.frozen(), "FROZEN")
 		}
 		b.ok("resume", b.id)
 		expect(t, "status", b.status(), "running")
@@ -73,12 +73,12 @@ func TestPauseCreated(t *testing.T) {
 func TestPauseForks(t *testing.T) {
 	b := newShellBox(t, "f() { while :; do busybox true; (echo >> /work/count); done; }; f & f & f & f")
 	b.spec.Linux.Resources.Pids = &specs.LinuxPids{Limit: ptr(int64(50))}
-	b.launch()
+	b.up()
 	b.until("the first count", b.grows)
 	for range 20 {
 		b.ok("pause", b.id)
 		if isTare {
-			expect(t, "freezer.state", b.limit("freezer", "freezer.state"), "FROZEN")
+			expect(t, "state of the freezer", b.frozen(), "FROZEN")
 		}
 		b.ok("resume", b.id)
 	}
@@ -94,7 +94,7 @@ func TestPauseForks(t *testing.T) {
 // TestKillPaused: other signals wait until the container is resumed.
 func TestKillPaused(t *testing.T) {
 	b := newBox(t, prober("quiet", "pause"))
-	b.launch()
+	b.up()
 	b.ok("pause", b.id)
 	b.ok("kill", b.id, "USR1") // the first process of a pid namespace is deaf to it, as it has no handler
 	expect(t, "status", b.status(), "paused")
@@ -117,21 +117,21 @@ func TestPauseFails(t *testing.T) {
 	fs := newStuckFS(b)
 	b.edit(bind(fs.at, "/stuck"))
 	b.allow = append(b.allow, "stuck")
-	b.launch()
+	b.up()
 	fs.await()
 	words := []string{"does not freeze", "process " + strconv.Itoa(b.pid), "(prober, state D, in "}
 	b.refused(words, "pause", b.id)
-	expect(t, "freezer.state", b.limit("freezer", "freezer.state"), "THAWED")
+	expect(t, "state of the freezer", b.frozen(), "THAWED")
 	expect(t, "status", b.status(), "running")
 
 	// And when somebody loses patience.
 	cmd, done := b.command("pause", b.id)
 	b.must(cmd.Start())
-	b.until("the attempt to freeze", func() bool { return b.limit("freezer", "freezer.state") == "FREEZING" })
+	b.until("the attempt to freeze", func() bool { return b.frozen() == "FREEZING" })
 	b.must(cmd.Process.Signal(syscall.SIGTERM))
 	_ = cmd.Wait()
 	b.mustSay(done(), "pause", words...)
-	expect(t, "freezer.state", b.limit("freezer", "freezer.state"), "THAWED")
+	expect(t, "state of the freezer", b.frozen(), "THAWED")
 
 	// With a way out of the kernel, it works.
 	fs.end()
