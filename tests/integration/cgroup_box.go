@@ -29,8 +29,8 @@ func newShellBox(t *testing.T, script string, edits ...func(*specs.Spec)) *box {
 	return b
 }
 
-// up creates and starts the container.
-func (b *box) up() result {
+// launch creates and starts the container.
+func (b *box) launch() result {
 	b.t.Helper()
 	r := b.create()
 	b.start()

@@ -108,7 +108,7 @@ func members(t *testing.T, text string) []string {
 func TestEventsForm(t *testing.T) {
 	b := newBox(t, prober("quiet", "pause"), memoryLimit(64<<20))
 	b.spec.Linux.Resources.Pids = &specs.LinuxPids{Limit: ptr(int64(42))}
-	b.up()
+	b.launch()
 	text := b.ok("events", "--stats", b.id).Stdout
 	var got []string
 	for _, m := range members(t, text) {
@@ -148,7 +148,7 @@ func TestEventsForm(t *testing.T) {
 // own files have them.
 func TestEventsNumbers(t *testing.T) {
 	b := newShellBox(t, "busybox dd if=/dev/zero of=/work/f bs=64k count=32 2>/dev/null; echo done; while :; do :; done", memoryLimit(64<<20))
-	r := b.up()
+	r := b.launch()
 	b.output(r)
 	b.until("some CPU time", func() bool { return b.cpuUsed() > 300*time.Millisecond })
 	low := b.cpuUsed()
@@ -187,14 +187,14 @@ func TestEventsNetwork(t *testing.T) {
 	for _, set := range []*[]string{&b.spec.Process.Capabilities.Bounding, &b.spec.Process.Capabilities.Effective, &b.spec.Process.Capabilities.Permitted} {
 		*set = append(*set, "CAP_NET_RAW")
 	}
-	b.output(b.up())
+	b.output(b.launch())
 	e := b.stats()
 	if n := e.Data.Interfaces; len(n) != 1 || n[0].Name != "lo" || n[0].RxPackets != 6 || n[0].TxPackets != 6 || n[0].RxBytes != 6*(1000+28+14) && n[0].RxBytes != 6*(1000+28) {
 		t.Errorf("interfaces %+v, expected lo with three requests and three answers", n)
 	}
 	b.remove("--force")
 	b.edit(withoutNamespace(specs.NetworkNamespace), args("/bin/busybox", "sleep", "1000"))
-	b.up()
+	b.launch()
 	if n := b.stats().Data.Interfaces; n != nil {
 		t.Errorf("interfaces %+v, expected none", n)
 	}
@@ -219,7 +219,7 @@ func (b *box) stream(flags ...string) (lines func() []string, end func() result)
 // TestEventsStream: counters come again and again, until the container stops.
 func TestEventsStream(t *testing.T) {
 	b := newBox(t, prober("quiet", "pause"))
-	b.up()
+	b.launch()
 	lines, end := b.stream("--interval=50ms")
 	b.until("three events", func() bool { return len(lines()) >= 3 })
 	for _, l := range lines()[:3] {
@@ -240,7 +240,7 @@ func TestEventsStream(t *testing.T) {
 func TestEventsOOM(t *testing.T) {
 	b := newShellBox(t, "busybox sleep 0; while ! [ -e /work/go ]; do busybox sleep 0.02; done; /prober quiet alloc:65536; echo ended $?; busybox sleep 1000", memoryLimit(16<<20))
 	b.spec.Linux.Resources.Memory.Swap = ptr(int64(16 << 20))
-	r := b.up()
+	r := b.launch()
 	lines, end := b.stream("--interval=1h")
 	b.cgroupAt("memory")
 	b.until("the watch", func() bool { return len(lines()) == 0 && watching(b) })
@@ -286,10 +286,10 @@ func TestStats(t *testing.T) {
 		t.Skip("runc has no such command")
 	}
 	a := newShellBox(t, "while :; do :; done", memoryLimit(64<<20))
-	a.up()
+	a.launch()
 	b := newBox(t, prober("quiet", "pause"))
 	b.root = a.root
-	b.up()
+	b.launch()
 	r := a.ok("stats", "--no-stream", a.id, b.id)
 	var ids []string
 	for l := range strings.Lines(r.Stdout) {

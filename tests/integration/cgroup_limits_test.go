@@ -18,7 +18,7 @@ import (
 func TestCPUQuota(t *testing.T) {
 	b := newShellBox(t, "while :; do :; done & while :; do :; done")
 	b.spec.Linux.Resources.CPU = &specs.LinuxCPU{Quota: ptr(int64(50000)), Period: ptr(uint64(100000))}
-	b.up()
+	b.launch()
 	b.until("the first throttling", func() bool { return b.field("cpu", "cpu.stat", "nr_throttled") > 0 })
 	start, used := time.Now(), b.cpuUsed()
 	throttled, periods := b.field("cpu", "cpu.stat", "nr_throttled"), b.field("cpu", "cpu.stat", "nr_periods")
@@ -69,7 +69,7 @@ func TestCPUShares(t *testing.T) {
 			s.Linux.Resources.CPU = &specs.LinuxCPU{Shares: &shares, Cpus: "0"}
 		})
 		boxes[i].shared = true
-		boxes[i].up()
+		boxes[i].launch()
 	}
 	usage := func(b *box) float64 { return float64(b.cpuUsed()) }
 	first, second := usage(boxes[0]), usage(boxes[1])
@@ -125,7 +125,7 @@ func TestBlockIO(t *testing.T) {
 		b.spec.Linux.Resources.BlockIO.Weight = nil
 	}
 	rates := map[bool]string{false: "blkio.throttle.write_bps_device", true: "io.max"}[b.onV2("blkio")]
-	b.up()
+	b.launch()
 	var written uint64
 	b.until("the first write", func() bool {
 		for _, l := range b.stats().Data.Blkio.Bytes {
@@ -179,7 +179,7 @@ func TestHugePages(t *testing.T) {
 		t.Errorf("with a page over the limit: exit code %d, %s", r.Code, r.Stdout)
 	}
 	b.edit(prober("quiet", "huge:1", "pause"))
-	b.output(b.up())
+	b.output(b.launch())
 	if h, ok := b.stats().Data.Hugetlb["2MB"]; !ok || h.Usage != 2<<20 {
 		t.Errorf("hugetlb counters %+v", h)
 	}
@@ -268,7 +268,7 @@ func TestNetClass(t *testing.T) {
 	}
 	// And after an update of a container that runs.
 	b.spec.Process.Args[2] = "while ! [ -e /work/go ]; do busybox sleep 0.02; done; busybox nc -w 1 127.0.0.1 9; true"
-	b.up()
+	b.launch()
 	b.ok(b.updateJSON(&specs.LinuxResources{Network: &specs.LinuxNetwork{ClassID: ptr(uint32(0x100006)),
 		Priorities: []specs.LinuxInterfacePriority{{Name: "lo", Priority: 4}}}})...)
 	dir := filepath.Join(at, b.id)
@@ -298,7 +298,7 @@ func TestNetPriority(t *testing.T) {
 	at := mountHierarchy(t, "net_prio")
 	b := newBox(t, prober("quiet", "pause"))
 	b.spec.Linux.Resources.Network = &specs.LinuxNetwork{Priorities: []specs.LinuxInterfacePriority{{Name: "lo", Priority: 0x10003}}}
-	b.up()
+	b.launch()
 	if text := readText(t, filepath.Join(at, b.id, "net_prio.ifpriomap")); !strings.Contains(text, "lo 65539\n") {
 		t.Errorf("priorities: %s", text)
 	}
@@ -315,7 +315,7 @@ func TestPerfEvent(t *testing.T) {
 	}
 	at := mountHierarchy(t, "perf_event")
 	b := newBox(t, prober("quiet", "pause"))
-	b.up()
+	b.launch()
 	expect(t, "processes", strings.TrimSpace(readText(t, filepath.Join(at, b.id, "cgroup.procs"))), strconv.Itoa(b.pid))
 	b.remove("--force")
 	if _, err := os.Stat(filepath.Join(at, b.id)); err == nil {

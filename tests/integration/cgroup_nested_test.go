@@ -57,7 +57,7 @@ func TestNested(t *testing.T) {
 			b.must(err)
 			b.put("inner/config.json", string(data), 0o644)
 			b.allow = append(b.allow, "run", "inner", "sys", "dev", "proc")
-			r := b.up()
+			r := b.launch()
 			var text string
 			b.until("the inner runtime", func() bool {
 				text = readText(t, r.outFile)

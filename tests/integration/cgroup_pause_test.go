@@ -35,7 +35,7 @@ func (b *box) grows() bool {
 // TestPause: a paused container does nothing, and a resumed one goes on.
 func TestPause(t *testing.T) {
 	b := newShellBox(t, counter)
-	b.up()
+	b.launch()
 	b.until("the first count", b.grows)
 	for range 3 {
 		b.ok("pause", b.id)
@@ -73,7 +73,7 @@ func TestPauseCreated(t *testing.T) {
 func TestPauseForks(t *testing.T) {
 	b := newShellBox(t, "f() { while :; do busybox true; (echo >> /work/count); done; }; f & f & f & f")
 	b.spec.Linux.Resources.Pids = &specs.LinuxPids{Limit: ptr(int64(50))}
-	b.up()
+	b.launch()
 	b.until("the first count", b.grows)
 	for range 20 {
 		b.ok("pause", b.id)
@@ -94,7 +94,7 @@ func TestPauseForks(t *testing.T) {
 // TestKillPaused: other signals wait until the container is resumed.
 func TestKillPaused(t *testing.T) {
 	b := newBox(t, prober("quiet", "pause"))
-	b.up()
+	b.launch()
 	b.ok("pause", b.id)
 	b.ok("kill", b.id, "USR1") // the first process of a pid namespace is deaf to it, as it has no handler
 	expect(t, "status", b.status(), "paused")
@@ -117,7 +117,7 @@ func TestPauseFails(t *testing.T) {
 	fs := newStuckFS(b)
 	b.edit(bind(fs.at, "/stuck"))
 	b.allow = append(b.allow, "stuck")
-	b.up()
+	b.launch()
 	fs.await()
 	words := []string{"does not freeze", "process " + strconv.Itoa(b.pid), "(prober, state D, in "}
 	b.refused(words, "pause", b.id)

@@ -24,7 +24,7 @@ func TestRemoveInnerCgroups(t *testing.T) {
 	b := newShellBox(t, inTrees+`for h in $trees; do busybox mkdir -p $h/a/b/c $h/d; done; for h in $some; do
 		(echo 0 > $h/a/b/c/cgroup.procs; exec busybox sleep 1000) & done; busybox sleep 0.1; echo ready; busybox sleep 1000`,
 		mount("/sys/fs/cgroup", "cgroup", "cgroup", "rw"), withNamespace(specs.CgroupNamespace, ""))
-	b.output(b.up())
+	b.output(b.launch())
 	n := 0
 	for _, d := range cgroupDirs(b.id) {
 		if strings.HasSuffix(d, b.id+"/a/b/c") {
@@ -51,14 +51,14 @@ func TestRemoveFrozenInside(t *testing.T) {
 			}
 			b.edit(withoutNamespace(specs.PIDNamespace))
 		}
-		b.output(b.up())
+		b.output(b.launch())
 		if !b.onV2("freezer") {
 			expect(t, "state of the cgroup below", b.limit("freezer", "cold/freezer.state"), "FROZEN")
 		}
 		b.remove("--force")
 		b.nothingLeft()
 		if isTare {
-			b.output(b.up())
+			b.output(b.launch())
 			b.ok("kill", b.id, "KILL") // an engine waits for the end after this
 			b.wait()
 			b.remove()
@@ -77,7 +77,7 @@ func TestRemoveStuck(t *testing.T) {
 	fs := newStuckFS(b)
 	b.edit(bind(fs.at, "/stuck"))
 	b.allow = append(b.allow, "stuck")
-	b.up()
+	b.launch()
 	fs.await()
 	// Once it has been interrupted in vain, it waits for nothing but the answer.
 	b.ok("kill", b.id, "TERM")
@@ -104,7 +104,7 @@ func TestKillAll(t *testing.T) {
 		mount("/sys/fs/cgroup", "cgroup", "cgroup", "rw"), withNamespace(specs.CgroupNamespace, ""), withoutNamespace(specs.PIDNamespace))
 	b.spec.Linux.Resources.Pids = &specs.LinuxPids{Limit: ptr(int64(60))}
 	for _, how := range [][]string{{"kill", "--all", b.id, "KILL"}, {"kill", b.id, "KILL"}, {"delete", "--force", b.id}} {
-		b.output(b.up())
+		b.output(b.launch())
 		b.ok(how...)
 		b.wait()
 		if how[0] == "kill" {
@@ -221,7 +221,7 @@ func TestManyCycles(t *testing.T) {
 			}
 			continue
 		}
-		b.up()
+		b.launch()
 		b.wait()
 		b.remove()
 	}

@@ -23,7 +23,7 @@ func (b *box) updateJSON(r *specs.LinuxResources) []string {
 // TestUpdateFlags: each flag reaches its file, and none another's.
 func TestUpdateFlags(t *testing.T) {
 	b := newBox(t, prober("quiet", "pause"))
-	b.up()
+	b.launch()
 	for _, c := range []struct {
 		flag, controller string
 		v1, want1        string // file and value
@@ -92,7 +92,7 @@ func TestUpdateResources(t *testing.T) {
 	b.allow = append(b.allow, "work")
 	b.spec.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/kmsg", Type: "c", Major: 1, Minor: 11}}
 	b.spec.Process.Args[1] = "wait:/work/go"
-	r := b.up()
+	r := b.launch()
 	res := &specs.LinuxResources{
 		Devices: []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}},
 		Memory:  &specs.LinuxMemory{Limit: ptr(int64(32 << 20)), Swap: ptr(int64(64 << 20))},
@@ -128,7 +128,7 @@ func TestUpdateResources(t *testing.T) {
 
 	b.remove()
 	b.edit(prober("quiet", "pause"))
-	b.up()
+	b.launch()
 	b.stdin = b.file("stdin.json", `{"pids":{"limit":12},"bogus":{"x":1}}`)
 	b.ok("update", "-r", "-", b.id)
 	expect(t, "pids.max", b.limit("pids", "pids.max"), "12")
@@ -158,7 +158,7 @@ func TestUpdateRefusals(t *testing.T) {
 	}
 	b := newBox(t, memoryLimit(64<<20), prober("quiet", "alloc:16384", "pause"))
 	b.spec.Linux.Resources.Memory.Swap = ptr(int64(96 << 20))
-	b.up()
+	b.launch()
 	usage := map[bool]string{false: "memory.usage_in_bytes", true: "memory.current"}[b.onV2("memory")]
 	b.until("the memory", func() bool { return b.number("memory", usage) > 16<<20 })
 	before := b.settings()
@@ -225,7 +225,7 @@ func TestUpdateRollsBack(t *testing.T) {
 	res := b.spec.Linux.Resources
 	res.BlockIO = &specs.LinuxBlockIO{ThrottleReadBpsDevice: []specs.LinuxThrottleDevice{rate(one, 1000)}}
 	res.CPU = &specs.LinuxCPU{Shares: ptr(uint64(300)), Quota: ptr(int64(40000)), Period: ptr(uint64(80000)), Cpus: "0-1"}
-	b.up()
+	b.launch()
 	before := b.settings()
 	memory := &specs.LinuxMemory{Limit: ptr(int64(32 << 20)), Swap: ptr(int64(32 << 20)), Reservation: ptr(int64(1 << 20))}
 	if v1 { // v2 has neither
@@ -257,7 +257,7 @@ func TestUpdateEffects(t *testing.T) {
 		b := newBox(t, prober("quiet", "wait:/work/go", "alloc:49152"), memoryLimit(8<<20))
 		b.spec.Linux.Resources.Memory.Swap = ptr(int64(8 << 20))
 		b.allow = append(b.allow, "work")
-		b.up()
+		b.launch()
 		b.ok("update", "--memory", "96m", "--memory-swap", "96m", b.id)
 		b.must(os.WriteFile(b.rootfs+"/work/go", nil, 0o644))
 		expect(t, "exit code", b.wait(), 0)
@@ -265,7 +265,7 @@ func TestUpdateEffects(t *testing.T) {
 	t.Run("less memory", func(t *testing.T) {
 		b := newBox(t, prober("quiet", "wait:/work/go", "alloc:49152"), memoryLimit(96<<20))
 		b.allow = append(b.allow, "work")
-		b.up()
+		b.launch()
 		b.ok("update", "--memory", "8m", "--memory-swap", "8m", b.id)
 		b.must(os.WriteFile(b.rootfs+"/work/go", nil, 0o644))
 		expect(t, "exit code", b.wait(), 128+9)
@@ -273,7 +273,7 @@ func TestUpdateEffects(t *testing.T) {
 	t.Run("fewer processes", func(t *testing.T) {
 		b := newBox(t, prober("quiet", "wait:/work/go", "fork:5"))
 		b.allow = append(b.allow, "work")
-		r := b.up()
+		r := b.launch()
 		b.ok("update", "--pids-limit", "3", b.id)
 		b.must(os.WriteFile(b.rootfs+"/work/go", nil, 0o644))
 		expect(t, "exit code", b.wait(), 0)
@@ -281,7 +281,7 @@ func TestUpdateEffects(t *testing.T) {
 	})
 	t.Run("fewer CPUs", func(t *testing.T) {
 		b := newBox(t, prober("quiet", "pause"))
-		b.up()
+		b.launch()
 		b.ok("update", "--cpuset-cpus", "0", b.id)
 		if status := readText(t, procPath(b.pid, "status")); !strings.Contains(status, "\nCpus_allowed_list:\t0\n") {
 			t.Errorf("the process may still run elsewhere: %s", status)
