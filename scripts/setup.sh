@@ -34,6 +34,8 @@ debootstrap                debootstrap
 e2fsprogs                  mkfs.ext4
 uidmap                     newuidmap
 dbus-daemon                dbus-daemon
+iptables                   iptables
+iproute2                   ip
 "
 case $goal in
 build) wanted=$build ;;
