@@ -68,6 +68,15 @@ static void op_alloc(word kib)
 	json_int("err", p < 0 && p > -4096 ? -p : 0);
 }
 
+/* Reserves COUNT huge pages of 2 MiB, and touches the first one. */
+static void op_huge(word count)
+{
+	word p = sys6(__NR_mmap, 0, count << 21, 3, 0x40022 | 21 << 26, -1, 0);
+	if (p > 0)
+		*(volatile char *)p = 1;
+	json_int("err", p < 0 && p > -4096 ? -p : 0);
+}
+
 static void op_wait(const char *path)
 {
 	for (int i = 0; i < 6000; i++) {
@@ -118,6 +127,8 @@ void run_op(const char *op)
 		op_fork(number(a));
 	else if ((a = after(op, "alloc:")))
 		op_alloc(number(a));
+	else if ((a = after(op, "huge:")))
+		op_huge(number(a));
 	else if ((a = after(op, "wait:")))
 		op_wait(a);
 	else
