@@ -38,6 +38,7 @@ const slow = "^(TestMountRace|TestKilledCreate|TestMountAttributes|TestRootfsPro
 var boots = []boot{
 	{"cgroup v2", "", []suiteOf{
 		{"internal/devfilter", "", nil},
+		{"internal/cgroup", "", []string{"-test.run=^(TestMakeAndRemoveInEveryHierarchy|TestCloneIntoCgroup|TestControllersAreEnabled)$"}},
 		{"tests/integration", "vm", []string{"-test.skip=" + slow + "|^(TestCgroupMount|TestV1.*)$"}}, // TestV2Namespace is its twin
 	}},
 	{"cgroup v1", appendV1, []suiteOf{
