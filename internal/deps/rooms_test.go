@@ -35,7 +35,7 @@ var rooms = map[string]room{
 	"internal/cli": {
 		why:   "it reads flags and prints; what a container is stands in libcontainer, what a config means in specconv",
 		own:   []string{"internal/field", "internal/ojson", "internal/version", "libcontainer", "specconv"},
-		other: []string{xsys},
+		other: []string{specs, xsys},
 	},
 	"specconv": {
 		why:   "a plan depends on its input alone: no clock, files, environment or kernel (io/fs is for the file modes of specs-go)",

@@ -64,6 +64,9 @@ type State struct {
 
 	Poststart []specs.Hook
 	Poststop  []specs.Hook
+
+	// PausedAtGate says that the container was paused while it waited for start.
+	PausedAtGate bool
 }
 
 // Cgroup is one directory of the container in one hierarchy.
@@ -129,6 +132,9 @@ func (s *State) Encode() []byte {
 	stringList(&w, "rdtMade", s.RdtMade)
 	hooks(&w, "poststart", s.Poststart)
 	hooks(&w, "poststop", s.Poststop)
+	if s.PausedAtGate {
+		w.Key("pausedAtGate").Bool(true)
+	}
 	w.End()
 	return w.Bytes()
 }
@@ -263,6 +269,8 @@ func (s *State) member(d *ojson.Decoder) {
 		s.Poststart = readHooks(d)
 	case "poststop":
 		s.Poststop = readHooks(d)
+	case "pausedAtGate":
+		s.PausedAtGate = d.ReadBool()
 	default:
 		d.Unknown()
 	}

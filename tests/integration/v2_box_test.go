@@ -41,14 +41,6 @@ func (b *box) shellOf(command string) {
 	b.edit(args("/bin/sh", "-c", command))
 }
 
-// launch creates and starts.
-func (b *box) launch() result {
-	b.t.Helper()
-	r := b.create()
-	b.start()
-	return r
-}
-
 // cgroup is the container's directory.
 func (b *box) cgroup() string {
 	if p := b.spec.Linux.CgroupsPath; p != "" {
@@ -85,8 +77,8 @@ func (b *box) cpuTime(over time.Duration) int64 {
 	return (b.counter("cpu.stat", "usage_usec") - before) * 1000 / time.Since(began).Microseconds()
 }
 
-// settle writes a file of the machine, and another value at the end.
-func settle(t *testing.T, path, value, old string) {
+// adjust writes a file of the machine, and another value at the end.
+func adjust(t *testing.T, path, value, old string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(value), 0); err != nil {
 		t.Fatal(err)

@@ -201,7 +201,7 @@ func TestV2IOMax(t *testing.T) {
 // TestV2IOWeight: BFQ has a file of its own, with the config's own range.
 func TestV2IOWeight(t *testing.T) {
 	hostRun(t, "modprobe", "bfq")
-	settle(t, "/sys/block/vdc/queue/scheduler", "bfq", "none")
+	adjust(t, "/sys/block/vdc/queue/scheduler", "bfq", "none")
 	b := newV2Box(t, prober("pause"))
 	weight := specs.LinuxWeightDevice{Weight: ptr(uint16(900))}
 	weight.Major, weight.Minor = diskMajor, diskMinor
@@ -213,7 +213,7 @@ func TestV2IOWeight(t *testing.T) {
 
 // TestV2HugePages: the limit counts what is used and what is reserved.
 func TestV2HugePages(t *testing.T) {
-	settle(t, "/proc/sys/vm/nr_hugepages", "8", "0")
+	adjust(t, "/proc/sys/vm/nr_hugepages", "8", "0")
 	if n := strings.TrimSpace(readText(t, "/proc/sys/vm/nr_hugepages")); n != "8" {
 		t.Fatalf("the machine has %s huge pages", n)
 	}
