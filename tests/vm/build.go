@@ -149,7 +149,7 @@ func installKernel(ctx context.Context, kernel, root, out string) error {
 
 func initramfs(root, modules string) ([]byte, error) {
 	var a archive
-	for _, d := range []string{"bin", "dev", "proc", "root", "modules"} {
+	for _, d := range []string{"bin", "dev", "proc", "sysroot", "modules"} {
 		a.add(d, unix.S_IFDIR|0o755, nil)
 	}
 	busybox, err := os.ReadFile(root + "/bin/busybox")

@@ -32,7 +32,7 @@ func main() {
 	flag.StringVar(&o.append, "append", "", "add `WORDS` to the kernel's command line")
 	flag.StringVar(&o.console, "console", "", "write what the kernel and systemd say to this `FILE`")
 	flag.StringVar(&o.cgroup, "cgroup", "v2", "boot with cgroup `v2` or v1")
-	flag.DurationVar(&o.limit, "timeout", 10*time.Minute, "end the guest after this `TIME`")
+	flag.DurationVar(&o.limit, "timeout", 18*time.Minute, "end the guest after this `TIME`")
 	flag.BoolVar(&o.build, "build", false, "make the image if it is missing, and end")
 	flag.StringVar(&o.only, "only", "", "of the ring, run only the boots with this `WORD` in their name: v1, v2")
 	flag.StringVar(&o.test, "test", "", "of the ring, run only the tests that match this `PATTERN`")

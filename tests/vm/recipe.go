@@ -80,10 +80,10 @@ const initScript = `#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
 /bin/busybox mount -t proc proc /proc
 for m in %s; do /bin/busybox insmod /modules/$m.ko; done
-/bin/busybox mount -t ext4 -o rw,relatime /dev/vda /root || { echo "no root file system"; /bin/busybox poweroff -f; }
+/bin/busybox mount -t ext4 -o rw,relatime /dev/vda /sysroot || { echo "no root file system"; /bin/busybox poweroff -f; }
 /bin/busybox umount /proc
-/bin/busybox mount --move /dev /root/dev
-exec /bin/busybox switch_root /root /lib/systemd/systemd
+/bin/busybox mount --move /dev /sysroot/dev
+exec /bin/busybox switch_root /sysroot /lib/systemd/systemd
 `
 
 func renderInit() string { return fmt.Sprintf(initScript, strings.Join(bootModules, " ")) }
