@@ -168,6 +168,7 @@ HANDLER(sysctl);
 HANDLER(mask_prepare);
 HANDLER(path_readonly);
 HANDLER(path_mask);
+HANDLER(hook_state);
 HANDLER(rlimit);
 HANDLER(personality);
 HANDLER(scheduler);

@@ -2,13 +2,13 @@
 #pragma once
 
 #define PLAN_MAGIC 0x314e414c50455241ull
-#define PLAN_ABI 0x2ef40a01bcb90e1aull
+#define PLAN_ABI 0xa62d1554fa48ba1ull
 #define PLAN_HEADER_SIZE 64
 #define PLAN_OP_SIZE 64
 #define PLAN_MAX_SIZE 16777216
 #define PLAN_MAX_OPS 16384
 #define PLAN_MAX_SLOTS 4096
-#define PLAN_FIRST_DYNAMIC 7
+#define PLAN_FIRST_DYNAMIC 8
 
 enum plan_side { SIDE_HOST, SIDE_INIT, SIDE_BOTH };
 
@@ -20,6 +20,7 @@ enum plan_slot {
 	SLOT_MASK = 4,
 	SLOT_GATE = 5,
 	SLOT_TIME = 6,
+	SLOT_STATE = 7,
 };
 
 enum op_code {
@@ -81,31 +82,32 @@ enum op_code {
 	OP_MASK_PREPARE = 56,
 	OP_PATH_READONLY = 57,
 	OP_PATH_MASK = 58,
-	OP_RLIMIT = 59,
-	OP_PERSONALITY = 60,
-	OP_SCHEDULER = 61,
-	OP_IO_PRIORITY = 62,
-	OP_AFFINITY = 63,
-	OP_MEMORY_POLICY = 64,
-	OP_STDIO_OWNER = 65,
-	OP_LSM_EXEC = 66,
-	OP_NO_NEW_PRIVS = 67,
-	OP_SECCOMP = 68,
-	OP_CAPS_BOUND = 69,
-	OP_CWD_MAKE = 70,
-	OP_IDENTITY = 71,
-	OP_CAPS_SET = 72,
-	OP_CAPS_TRIM = 73,
-	OP_CWD = 74,
-	OP_HOME_FIND = 75,
-	OP_EXEC_FIND = 76,
-	OP_ENV = 77,
-	OP_OUTLIVE = 78,
-	OP_GATE = 79,
-	OP_FD_CLOSE = 80,
-	OP_EXEC = 81,
+	OP_HOOK_STATE = 59,
+	OP_RLIMIT = 60,
+	OP_PERSONALITY = 61,
+	OP_SCHEDULER = 62,
+	OP_IO_PRIORITY = 63,
+	OP_AFFINITY = 64,
+	OP_MEMORY_POLICY = 65,
+	OP_STDIO_OWNER = 66,
+	OP_LSM_EXEC = 67,
+	OP_NO_NEW_PRIVS = 68,
+	OP_SECCOMP = 69,
+	OP_CAPS_BOUND = 70,
+	OP_CWD_MAKE = 71,
+	OP_IDENTITY = 72,
+	OP_CAPS_SET = 73,
+	OP_CAPS_TRIM = 74,
+	OP_CWD = 75,
+	OP_HOME_FIND = 76,
+	OP_EXEC_FIND = 77,
+	OP_ENV = 78,
+	OP_OUTLIVE = 79,
+	OP_GATE = 80,
+	OP_FD_CLOSE = 81,
+	OP_EXEC = 82,
 };
-#define OP_COUNT 82
+#define OP_COUNT 83
 
 enum plan_step {
 	STEP_NONE = 0,
@@ -181,6 +183,7 @@ enum plan_step {
 	STEP_IS_DIRECTORY = 70,
 	STEP_FSPICK = 71,
 	STEP_HOOK = 72,
+	STEP_NOT_MOUNTED = 73,
 };
 
 /* where each op keeps its arguments */
@@ -296,6 +299,8 @@ enum {
 	SYSCTL_VALUE = 1,
 	PATH_READONLY_PATH = 0,
 	PATH_MASK_PATH = 0,
+	HOOK_STATE_STATE_HEAD = 1,
+	HOOK_STATE_STATE_TAIL = 2,
 	RLIMIT_TYPE = 0,
 	RLIMIT_RESOURCE = 0,
 	RLIMIT_SOFT = 1,
@@ -353,6 +358,7 @@ enum {
 	FLAG_PARENT_PRIVATE = 0x1000,
 	FLAG_PRIVATE = 0x2000,
 	FLAG_KEEP_MODE = 0x8000,
+	FLAG_STATE_PREPARED = 0x400000,
 };
 
 enum plan_kind { KIND_NONE, KIND_STR, KIND_STR_OPT, KIND_LIST, KIND_BYTES, KIND_NUM, KIND_SLOT_IN, KIND_SLOT_OPT, KIND_SLOT_OUT };
@@ -414,7 +420,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_SYMLINK_MAKE] = {1, 3, 4, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, KIND_STR, 0}, {0, 0}},
 	[OP_DEVICE_MAKE] = {1, 4, 4, 0, 0x0, {KIND_NUM, KIND_NUM, KIND_NUM, KIND_NUM}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_DEVICE_BIND] = {1, 4, 4, 0, 0x0, {KIND_NUM, KIND_NUM, 0, 0}, {KIND_STR, KIND_STR, 0}, {0, 0}},
-	[OP_HOOK_RUN] = {1, 5, 10, 0, 0x0, {KIND_NUM, KIND_NUM, KIND_SLOT_OPT, KIND_SLOT_OPT}, {KIND_STR, KIND_STR, KIND_STR}, {KIND_LIST, KIND_LIST}},
+	[OP_HOOK_RUN] = {1, 5, 10, 0, 0x400000, {KIND_NUM, KIND_NUM, KIND_SLOT_OPT, KIND_SLOT_OPT}, {KIND_STR, KIND_STR, KIND_STR}, {KIND_LIST, KIND_LIST}},
 	[OP_ROOT_PIVOT] = {1, 6, 6, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_ROOT_MOVE] = {1, 6, 6, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_ROOT_CHROOT] = {1, 6, 6, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
@@ -423,6 +429,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_MASK_PREPARE] = {1, 7, 7, 4, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_PATH_READONLY] = {1, 7, 7, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_PATH_MASK] = {1, 7, 7, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
+	[OP_HOOK_STATE] = {1, 7, 8, 7, 0x0, {0, 0, 0, 0}, {0, KIND_STR, KIND_STR}, {0, 0}},
 	[OP_RLIMIT] = {1, 7, 8, 0, 0x0, {KIND_NUM, KIND_NUM, KIND_NUM, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_PERSONALITY] = {1, 7, 7, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_SCHEDULER] = {1, 7, 7, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {KIND_BYTES, 0}},

@@ -3,6 +3,7 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 	"syscall"
@@ -164,7 +165,10 @@ func (c *Container) Kill(sig syscall.Signal, all bool) error {
 		}
 		thawBelow(rec)
 		if !rec.PidNamespace {
-			return killCgroups(rec)
+			// Who has no access to the cgroups any more has signalled the first process.
+			if err := killCgroups(rec); err != nil && !errors.Is(err, fs.ErrPermission) {
+				return err
+			}
 		}
 	}
 	return nil
@@ -224,12 +228,19 @@ func (r *Runtime) Delete(id string, o DeleteOptions) error {
 	if errors.Is(err, state.ErrNotExist) {
 		return r.deleteAgain(id, o, err)
 	}
+	var torn *state.TornError
+	if o.Force && errors.As(err, &torn) {
+		rec, err = r.loadTorn(id)
+	}
 	if err != nil {
 		return err
 	}
 	defer rec.Unlock()
 	if err := r.needsSystemd(rec); err != nil {
 		return err
+	}
+	if o.Force && rec.Bundle == "" {
+		guessCgroups(rec)
 	}
 	status := derive(observe(rec))
 	if err := require(op, status, rec.ID); err != nil {

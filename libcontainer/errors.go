@@ -54,6 +54,8 @@ func (e *OpError) cause() string {
 		text = "is a symbolic link, and must be a real directory"
 	case "not-a-directory":
 		text = "a directory and a file cannot be mounted over each other: not a directory"
+	case "not-mounted":
+		text = "is not a mount point, so there is nothing to remount: " + e.Err.Error()
 	case "identity":
 		text = "exists and is not the device that is meant"
 	case "outside-root":

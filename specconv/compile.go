@@ -89,6 +89,7 @@ type compiler struct {
 	root           string    // the host path of the root file system
 	rootTree       plan.Slot // filled where the host opens the root
 	lateNet        bool      // the network namespace comes after the first record
+	named          bool      // the names of the UTS namespace are set
 	rdtGroups      []rdtGroup
 	hookLogs       [2]plan.Slot // for stdout and stderr of the init's hooks
 }

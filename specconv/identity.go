@@ -3,6 +3,8 @@ package specconv
 import (
 	"strconv"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/tare-oci/tare/internal/field"
 	"github.com/tare-oci/tare/internal/plan"
 )
@@ -130,6 +132,10 @@ var rlimitNames = [...]string{
 
 func (c *compiler) emitRlimits() {
 	var seen [len(rlimitNames)]bool
+	if len(c.hooks().StartContainer) > 0 && c.limitsFiles() {
+		head, tail := c.stateText(specs.StateCreated)
+		c.add(plan.HookState("hooks.startContainer", head, tail))
+	}
 	for i, r := range c.Spec.Process.Rlimits {
 		f := field.Index("process.rlimits", i)
 		n := -1

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x2ef40a01bcb90e1a
+const abiHash uint64 = 0xa62d1554fa48ba1

@@ -181,6 +181,11 @@ func HookRun(field string, index int, path string, args, env []string, timeout i
 		Blob: [2][]byte{List(args), List(env)}}
 }
 
+// HookState makes the state for those hooks of HookRun that have FlagPrepared.
+func HookState(field, head, tail string) Op {
+	return Op{Code: OpHookState, Field: field, Str: [3]string{"", head, tail}}
+}
+
 // WithOutput gives a hook of HookRun the slots of files for its output instead of
 // the pipe that keeps the end of it for the error, and makes Gate leave them open.
 func (op Op) WithOutput(stdout, stderr Slot) Op {

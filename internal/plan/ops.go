@@ -71,6 +71,7 @@ const (
 	OpMaskPrepare
 	OpPathReadonly
 	OpPathMask
+	OpHookState
 	OpRlimit
 	OpPersonality
 	OpScheduler
@@ -167,6 +168,7 @@ const (
 	FlagMatch      uint32 = 1 << 18 // what was there before must have this value already
 	FlagUIDHelper  uint32 = 1 << 19 // newuidmap(1) writes the map, because the caller may not
 	FlagGIDHelper  uint32 = 1 << 20 // newgidmap(1) does
+	FlagPrepared   uint32 = 1 << 22 // by an op before
 	FlagForeign    uint32 = 1 << 21 // it must not be the runtime's own
 	FlagProcess    uint32 = 1 << 22 // with the spawned process in it
 )

@@ -147,7 +147,8 @@ var table = [opCount]opRow{
 	OpHookRun: {name: "hook-run", side: Init, phase: PhaseHooks, last: PhaseExec,
 		doc: "run a hook in the container's namespaces",
 		args: []arg{str("path", 0), str("state-head", 1), str("state-tail", 2), num("index", 0), num("timeout", 1), inOpt("stdout", 2),
-			inOpt("stderr", 3), list("args", 0), list("env", 1)}},
+			inOpt("stderr", 3), list("args", 0), list("env", 1)},
+		flags: []bitName{{uint64(FlagPrepared), "state-prepared"}}},
 
 	OpRootPivot: {name: "root-pivot", side: Init, phase: PhaseSwitch,
 		doc: "pivot_root into the root and detach the old one", uses: []Slot{SlotRoot}},
@@ -168,6 +169,9 @@ var table = [opCount]opRow{
 	OpPathMask: {name: "path-mask", side: Init, phase: PhaseSeal,
 		doc: "cover a path with nothing; a missing one is left alone", args: []arg{str("path", 0)}, uses: []Slot{SlotNull, SlotMask}},
 
+	OpHookState: {name: "hook-state", side: Init, phase: PhaseSeal, last: PhaseLock,
+		doc:  "write down the state for the startContainer hooks, which a limit on the size of files would not let them have later",
+		args: []arg{str("state-head", 1), str("state-tail", 2)}, fills: []Slot{SlotState}},
 	OpRlimit: {name: "rlimit", side: Init, phase: PhaseSeal, last: PhaseLock,
 		doc:  "set a resource limit",
 		args: []arg{str("type", 0), num("resource", 0), num("soft", 1), num("hard", 2)}},

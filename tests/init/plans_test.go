@@ -78,6 +78,7 @@ func fullPlan() *plan.Plan {
 		plan.MaskPrepare("linux.maskedPaths"),
 		plan.PathReadonly("linux.readonlyPaths[0]", "/proc/sys"),
 		plan.PathMask("linux.maskedPaths[0]", "/proc/kcore"),
+		plan.HookState("hooks.startContainer", "{", "}"),
 		plan.Rlimit("process.rlimits[0]", "RLIMIT_NOFILE", 7, 1024, ^uint64(0)),
 		plan.Personality("linux.personality", 8),
 		plan.Scheduler("process.scheduler", "SCHED_BATCH", make([]byte, 56)),

@@ -131,7 +131,7 @@ func systemdDefault(t *testing.T) {
 
 // systemdLimits: both systemd and the kernel have the limits, and they hold.
 func systemdLimits(t *testing.T) {
-	b := systemdBox(t, prober("fork:8", "pause"), limits)
+	b := systemdBox(t, prober("fork:8", "pause"), systemdLimited)
 	b.spec.Linux.CgroupsPath = "system.slice:tareprefix:" + b.id
 	r := b.create()
 	unit := "tareprefix-" + b.id + ".scope"
@@ -172,7 +172,7 @@ func systemdLimits(t *testing.T) {
 	unknown(t, unit)
 }
 
-func limits(s *specs.Spec) {
+func systemdLimited(s *specs.Spec) {
 	s.Linux.Resources.Memory = &specs.LinuxMemory{Limit: ptr(int64(64 << 20)), Reservation: ptr(int64(32 << 20))}
 	if unifiedOnly() {
 		s.Linux.Resources.Memory.Swap = ptr(int64(128 << 20))
@@ -184,7 +184,7 @@ func limits(s *specs.Spec) {
 // systemdReload: neither limits nor devices are lost when systemd reads all its
 // units again, nor when it writes a limit of the unit anew.
 func systemdReload(t *testing.T) {
-	b := systemdBox(t, limits, oddDevices, prober("read:/dev/allowed", "read:/dev/denied", "wait:/work/go", "read:/dev/allowed", "read:/dev/denied"))
+	b := systemdBox(t, systemdLimited, oddDevices, prober("read:/dev/allowed", "read:/dev/denied", "wait:/work/go", "read:/dev/allowed", "read:/dev/denied"))
 	r := b.create()
 	b.start()
 	unit := "tare-" + b.id + ".scope"

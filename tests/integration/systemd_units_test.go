@@ -15,7 +15,7 @@ import (
 
 // systemdUpdate: new limits, which systemd learns of and so does not take back.
 func systemdUpdate(t *testing.T) {
-	b := systemdBox(t, prober("pause"), limits)
+	b := systemdBox(t, prober("pause"), systemdLimited)
 	b.create()
 	unit := "tare-" + b.id + ".scope"
 	b.forget()

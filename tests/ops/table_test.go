@@ -42,6 +42,7 @@ var table = map[plan.Code]opTest{
 	plan.OpSysctl:      {effect: sysctlEffect, failure: sysctlFailure},
 	plan.OpLsmExec:     {effect: lsmExecEffect, failure: lsmExecFailure},
 	plan.OpStdioOwner:  {effect: stdioOwnerEffect, failure: stdioOwnerFailure},
+	plan.OpHookState:   {effect: hookStateEffect, failure: hookStateFailure},
 	plan.OpRlimit:      {effect: rlimitEffect, failure: rlimitFailure},
 	plan.OpPersonality: {effect: personalityEffect, failure: personalityFailure},
 	plan.OpScheduler:   {effect: schedulerEffect, failure: schedulerFailure},
