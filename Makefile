@@ -110,6 +110,12 @@ test: ## install what is missing, and run every ring that this host can run, wit
 integration: all ## run only the integration tests (as root)
 	TARE=$(abspath $(TARE)) $(GO) test -count=1 ./tests/integration/...
 
+.PHONY: test-vm
+test-vm: ## run only the tests that need cgroup v2, systemd or AppArmor, in a virtual machine (as root)
+	@scripts/setup.sh test
+	@$(MAKE) --no-print-directory -s all
+	$(GO) run ./tests/rings --only vm
+
 .PHONY: conformance
 conformance: all ## run only the validation programs of the OCI runtime-tools (as root)
 	$(GO) -C tests/conformance run . --runtime $(abspath $(TARE))

@@ -7,7 +7,10 @@ require (
 	golang.org/x/sys v0.49.0
 )
 
-require github.com/seccomp/libseccomp-golang v0.12.0
+require (
+	github.com/godbus/dbus/v5 v5.2.2
+	github.com/seccomp/libseccomp-golang v0.12.0
+)
 
 require (
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect

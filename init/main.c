@@ -22,6 +22,9 @@ static int dispatch(struct ctx *c, const struct op *op)
 	switch ((enum op_code)op->code) {
 	case OP_CGROUP_MAKE:
 	case OP_CGROUP_WRITE:
+	case OP_UNIT_START:
+	case OP_DEVICE_FILTER:
+	case OP_CGROUP_OWNER:
 	case OP_NET_MAKE:
 	case OP_NS_OPEN:
 	case OP_TREE_OPEN:

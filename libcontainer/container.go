@@ -218,6 +218,9 @@ func (r *Runtime) Delete(id string, o DeleteOptions) error {
 	// Looked at before the lock is waited for: a hook that hangs, or a creator that
 	// waits for one, holds it until the process is gone.
 	if rec, err := r.load(id, false); err == nil {
+		if err := r.needsSystemd(rec); err != nil {
+			return err
+		}
 		status := derive(observe(rec))
 		if err := require(op, status, id); err != nil {
 			return err
@@ -240,6 +243,9 @@ func (r *Runtime) Delete(id string, o DeleteOptions) error {
 		return err
 	}
 	defer rec.Unlock()
+	if err := r.needsSystemd(rec); err != nil {
+		return err
+	}
 	if o.Force && rec.Bundle == "" {
 		guessCgroups(rec)
 	}
@@ -252,7 +258,7 @@ func (r *Runtime) Delete(id string, o DeleteOptions) error {
 			return err
 		}
 	}
-	return remove(rec)
+	return r.remove(rec)
 }
 
 // Delete deletes this container.
@@ -326,15 +332,18 @@ func waitGone(pidfd, pid int, timeout time.Duration) error {
 	}
 }
 
-// remove undoes what create made: cgroups, then the record, then the hooks that
+// remove undoes what create made: the unit, cgroups, then the record, then the hooks that
 // tear down what other hooks have set up.
-func remove(rec *state.Record) error {
+func (r *Runtime) remove(rec *state.Record) error {
 	if !rec.PidNamespace || rec.Pid == 0 { // no first process took the others along
 		if err := killCgroups(rec); err != nil {
 			return err
 		}
 	}
 	if err := removeHostMounts(rec); err != nil {
+		return err
+	}
+	if err := r.stopUnit(rec); err != nil {
 		return err
 	}
 	if err := removeCgroups(rec); err != nil {

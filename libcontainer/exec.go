@@ -162,7 +162,8 @@ func (c *Container) execPlan(o *ExecOptions, check bool) (*specconv.Result, *sta
 	}
 	var want probe.Want
 	filled := specconv.FillProcess(spec.Process, o.Process)
-	want.LSM = filled.ApparmorProfile != "" || filled.SelinuxLabel != ""
+	want.Profile = filled.ApparmorProfile != ""
+	want.LSM = want.Profile || filled.SelinuxLabel != ""
 	ownUser := false
 	if spec.Linux != nil {
 		for _, n := range spec.Linux.Namespaces {

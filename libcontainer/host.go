@@ -54,6 +54,7 @@ type host struct {
 	undo          []func() error
 	netMade       bool          // by this side: its inode is known
 	net           *network      // the network namespace that is being made
+	systemd       Systemd       // nil without
 	limits        cgroup.Writer // keeps a file open over the many lines of a device list
 	devices       *netdev.Mover // open while devices may have to be given back
 	idmaps        map[string]int
@@ -154,6 +155,12 @@ func (h *host) prepare(op *plan.Op) (int, error) {
 		return h.makeCgroup(op)
 	case plan.OpCgroupWrite:
 		return -1, h.limits.Write(op.CgroupWriteArgs())
+	case plan.OpUnitStart:
+		return -1, h.startUnit(op)
+	case plan.OpDeviceFilter:
+		return -1, filterDevices(op.DeviceFilterArgs())
+	case plan.OpCgroupOwner:
+		return -1, cgroup.Delegate(op.CgroupOwnerArgs())
 	case plan.OpGateOpen:
 		return h.rec.MakeGate()
 	case plan.OpIDMap:
@@ -181,12 +188,7 @@ func (h *host) prepare(op *plan.Op) (int, error) {
 
 func (h *host) makeCgroup(op *plan.Op) (int, error) {
 	path, open := op.CgroupMakeArgs()
-	var c *state.Cgroup
-	for i := range h.rec.Cgroups {
-		if g := &h.rec.Cgroups[i]; g.Mount+g.Path == path {
-			c = g
-		}
-	}
+	c := h.cgroupAt(path)
 	if c == nil {
 		return -1, fmt.Errorf("cgroup %s is not in the record", path)
 	}
@@ -211,8 +213,10 @@ func (h *host) save() error {
 		return nil // it is dead already, and says why at the next sync
 	}
 	h.rec.Pid, h.rec.PidStart = h.pid, start
-	if h.made != nil {
-		h.rec.Cgroups = h.made // with all that was made on the way
+	for i := range h.made { // with all that was made on the way
+		if c := h.cgroupAt(h.made[i].Mount + h.made[i].Path); c != nil {
+			*c = h.made[i]
+		}
 	}
 	if !h.netMade { // the process may have changed it since the last record
 		h.rec.NetNS = inode("/proc/" + strconv.Itoa(h.pid) + "/ns/net")

@@ -2,7 +2,6 @@ package libcontainer
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"runtime"
 	"slices"
@@ -24,7 +23,8 @@ func (h *host) spawn(op *plan.Op) error {
 	// From here on what is in the cgroups is the container's, to be killed with it.
 	// Only a digit of the record changes.
 	if !h.exec {
-		h.rec.CgroupsMade = true
+		// A scope's come later (startUnit).
+		h.rec.CgroupsMade = !h.scopeFollows()
 		if err := h.rec.Begin(); err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func (h *host) spawn(op *plan.Op) error {
 		pid, err = startInit(exe, base, files, flags, group, 0)
 	}
 	if err != nil {
-		return &fs.PathError{Op: "clone", Path: op.Value(), Err: err}
+		return h.cloneError(op.Value(), err)
 	}
 	h.stage, h.pid = pid, pid
 	h.restoreAffinity()

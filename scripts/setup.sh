@@ -40,7 +40,11 @@ uidmap                     newuidmap
 containernetworking-plugins /usr/lib/cni/bridge
 slirp4netns                slirp4netns
 fuse-overlayfs             fuse-overlayfs
-uidmap                     newuidmap
+qemu-system-x86            qemu-system-x86_64
+debootstrap                debootstrap
+e2fsprogs                  mkfs.ext4
+dbus-daemon                dbus-daemon
+iproute2                   ip
 "
 case $goal in
 build) wanted=$build ;;

@@ -52,6 +52,8 @@ type Result struct {
 	MountNS    string
 	// RdtGroups are the resctrl directories that the process joins.
 	RdtGroups []RdtGroup
+	// Unit is the container's, without a name where cgroups are not systemd's.
+	Unit Unit
 	// Warnings are for the log: what the spec says to warn about and go on.
 	Warnings []string
 }
@@ -62,6 +64,7 @@ type CgroupDir struct {
 	Mount     string
 	Path      string // below Mount, begins with a slash
 	V2        bool
+	Unit      bool // systemd makes it, and removes it with the unit
 }
 
 // RdtGroup is one group of resctrl.
@@ -84,6 +87,9 @@ type compiler struct {
 	// cgroupsRefused says that what is wrong with the cgroups has been said.
 	cgroupsRefused bool
 	cgroupSlots    []plan.Slot
+	unit           Unit
+	scope          *plan.Op // starts the scope, with the writes that follow it
+	scopeWrites    []resourceWrite
 	filter         *seccomp.Program
 	propagation    uint64 // linux.rootfsPropagation, read once
 	caps           capSets
@@ -91,6 +97,7 @@ type compiler struct {
 	rootTree       plan.Slot // filled where the host opens the root
 	procOpen       bool      // SlotProc has been filled early
 	lateNet        bool      // the network namespace comes after the first record
+	named          bool      // the names of the UTS namespace are set
 	rdtGroups      []rdtGroup
 	hookLogs       [2]plan.Slot // for stdout and stderr of the init's hooks
 	lsmDone        bool         // the labels are written already
@@ -107,7 +114,7 @@ func Compile(in Input) (*Result, error) {
 	if err := c.plan.Validate(); err != nil {
 		return nil, &field.Error{Why: err.Error(), Class: field.Bug}
 	}
-	res := &Result{Plan: &c.plan, Cgroups: c.cgroups, HostMounts: !c.ns.isNew(plan.NewNS), MountNS: c.ns.pathOf(plan.NewNS)}
+	res := &Result{Plan: &c.plan, Cgroups: c.cgroups, HostMounts: !c.ns.isNew(plan.NewNS), MountNS: c.ns.pathOf(plan.NewNS), Unit: c.unit}
 	for _, g := range c.rdtGroups {
 		res.RdtGroups = append(res.RdtGroups, RdtGroup{Path: g.path, Own: g.own})
 	}
@@ -163,6 +170,7 @@ func compile(in Input) *compiler {
 	// enter: cgroups come before the cgroup namespace, whose root is the cgroup
 	// that its maker is in; oom_score_adj while the process is still the host's.
 	c.add(plan.FdSeal(3 + c.PreserveFDs))
+	c.emitScope(shape)
 	c.emitCgroupJoin()
 	c.emitOwnFiles(shape)
 	c.emitEnter(shape)

@@ -69,11 +69,18 @@ func below(p, dir string) bool {
 func (c *compiler) notWritable(h *facts.Hierarchy) string {
 	dir := strings.TrimSuffix(h.Mount+h.Own, "/")
 	who := strconv.FormatUint(uint64(c.Facts.EUID), 10)
-	text := "user " + who + " may not make cgroups in " + dir + "; as root: chown " + who + " " + dir + " " + dir + "/cgroup.procs"
-	if h.V2 {
-		return text + " " + dir + "/cgroup.subtree_control, or have systemd delegate one (Delegate=yes)"
+	text := "user " + who + " may not make cgroups in " + dir
+	if h.Own == "/" { // nobody's to give away
+		dir += "/user-" + who
+		text += "; as root, give him one and start tare in it: mkdir " + dir + " &&"
+	} else {
+		text += "; as root:"
 	}
-	return text + " " + dir + "/tasks"
+	text += " chown " + who + " " + dir + " " + dir + "/cgroup.procs "
+	if h.V2 {
+		return text + dir + "/cgroup.subtree_control, or have systemd delegate one (Delegate=yes)"
+	}
+	return text + dir + "/tasks"
 }
 
 // ownCgroup is where the path of a container without privilege begins: in the

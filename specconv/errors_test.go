@@ -339,7 +339,6 @@ var elsewhere = map[string]string{
 	"needs CAP_NET_ADMIN over the runtime's network namespace, from which devices are moved":                   "golden error-net-devices-rootless",
 	"is required for a container with this ID, which resctrl has a file of its own for":                        "TestReservedRdtNames",
 	"needs Linux 5.12 for id-mapped mounts":                                                                    "golden error-idmap-5.10",
-	"the systemd cgroup driver is not supported by this version of tare":                                       "golden error-systemd",
 	"needs CAP_SYS_ADMIN, or process.noNewPrivileges (seccomp(2))":                                             "TestSeccompWithoutPrivilege",
 	"needs Linux 5.19 (seccomp(2))":                                                                            "TestSeccompFlagsOfKernels",
 }

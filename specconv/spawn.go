@@ -87,7 +87,7 @@ func (c *compiler) emitSpawn(s shape) {
 		}
 	}
 	c.add(plan.Spawn("linux.namespaces", s.spawn, v2))
-	if !s.fork {
+	if !s.fork && c.scope == nil {
 		c.add(plan.StateSave("process"))
 	}
 }
@@ -95,6 +95,9 @@ func (c *compiler) emitSpawn(s shape) {
 func (c *compiler) emitEnter(s shape) {
 	for _, j := range s.before {
 		c.add(plan.NsJoin(j.field, j.flag, j.slot))
+		if j.flag == plan.NewUTS && c.userns() {
+			c.emitNames() // while there is privilege over a namespace that need not belong to the user namespace
+		}
 	}
 	if s.joinU != nil {
 		join := plan.NsJoin(s.joinU.field, s.joinU.flag, s.joinU.slot)
@@ -151,6 +154,10 @@ func (c *compiler) timeOffsets() string {
 
 // emitNames sets the names of the UTS namespace.
 func (c *compiler) emitNames() {
+	if c.named {
+		return
+	}
+	c.named = true
 	for _, n := range []struct {
 		field, value string
 		op           func(string, string) plan.Op

@@ -37,6 +37,9 @@ func (handOver) Error() string { return "this is the front" }
 // end reports how the command ended. It returns the exit code, and help where
 // that belongs to the answer.
 func (c *call) end(err error) (int, *Help) {
+	if c.systemd == nil && errors.Is(err, libcontainer.ErrNoSystemd) {
+		return 0, &Help{Systemd: true}
+	}
 	help := &Help{Program: c.self, Command: c.cmd}
 	if front {
 		switch err.(type) { //nolint:errorlint // these are made here and never wrapped

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x515d86262b73dc8f
+const abiHash uint64 = 0xa57a0d9e72888959

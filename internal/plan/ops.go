@@ -11,6 +11,9 @@ const (
 	// host side
 	OpCgroupMake
 	OpCgroupWrite
+	OpUnitStart
+	OpDeviceFilter
+	OpCgroupOwner
 	OpNetMake
 	OpNsOpen
 	OpTreeOpen
@@ -179,6 +182,7 @@ const (
 	FlagGIDHelper  uint32 = 1 << 22 // newgidmap(1) does
 	FlagForeign    uint32 = 1 << 23 // it must not be the runtime's own
 	FlagPrepared   uint32 = 1 << 24 // by an op before
+	FlagProcess    uint32 = 1 << 25 // with the spawned process in it
 )
 
 // Written out, not composed: then the whole table is data of the binary, and

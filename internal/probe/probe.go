@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"os"
 	"runtime"
 	"strings"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 // Want says which facts a config needs beyond the ones that every plan does.
 type Want struct {
 	LSM     bool // AppArmor and SELinux
+	Profile bool // which AppArmor profiles are loaded
 	Resctrl bool // where resctrl is mounted
 }
 
@@ -40,10 +42,26 @@ func Inside(w Want) *facts.Facts {
 		f.AppArmor = firstByte("/sys/module/apparmor/parameters/enabled") == 'Y'
 		f.SELinux = isDir("/sys/fs/selinux/class")
 	}
+	if w.Profile && f.AppArmor {
+		if text, err := os.ReadFile("/sys/kernel/security/apparmor/profiles"); err == nil {
+			f.AppArmorProfiles = profiles(string(text))
+		}
+	}
 	if w.Resctrl {
 		f.Resctrl = resctrl()
 	}
 	return f
+}
+
+// profiles reads lines of the form "name (mode)".
+func profiles(text string) []string {
+	out := []string{} // none is not the same as unknown
+	for line := range strings.SplitSeq(text, "\n") {
+		if i := strings.LastIndex(line, " ("); i > 0 {
+			out = append(out, line[:i])
+		}
+	}
+	return out
 }
 
 // resctrl finds the mount point: the usual one, or any other.

@@ -49,6 +49,10 @@ type State struct {
 	// meant to be: what lies there may be somebody else's.
 	Cgroups     []Cgroup
 	CgroupsMade bool
+	// Unit is the systemd unit that the cgroups belong to, "" without one. UserUnit
+	// says that it is of the systemd of a user.
+	Unit     string
+	UserUnit bool
 	// RdtGroups are the resctrl directories that the container's processes are in,
 	// RdtMade those that go with it, the outer one first.
 	RdtGroups, RdtMade []string
@@ -140,6 +144,10 @@ func (s *State) Encode() []byte {
 		w.End()
 	}
 	w.End()
+	if s.Unit != "" {
+		w.Key("unit").String(s.Unit)
+		w.Key("userUnit").Bool(s.UserUnit)
+	}
 	stringList(&w, "rdtGroups", s.RdtGroups)
 	stringList(&w, "rdtMade", s.RdtMade)
 	hooks(&w, "poststart", s.Poststart)
@@ -314,6 +322,10 @@ func (s *State) member(d *ojson.Decoder) {
 				s.Cgroups = append(s.Cgroups, readCgroup(d))
 			}
 		}
+	case "unit":
+		s.Unit = d.ReadString()
+	case "userUnit":
+		s.UserUnit = d.ReadBool()
 	case "rdtGroups":
 		s.RdtGroups = d.ReadStrings()
 	case "rdtMade":

@@ -23,6 +23,8 @@ func fullPlan() *plan.Plan {
 		plan.CgroupMake("linux.cgroupsPath", "unified", "/sys/fs/cgroup/unified/a", "", v2, plan.FlagV2),
 		plan.CgroupWrite("linux.resources.pids.limit", "/sys/fs/cgroup/pids/a", "pids.max", "10", plan.FlagIgnore),
 		plan.CgroupWrite("linux.resources.cpu.cpus", "/sys/fs/cgroup/cpuset/a", "cpuset.cpus", "", 0),
+		plan.DeviceFilter("linux.resources.devices", "/sys/fs/cgroup/unified/a", []string{"deny a", "allow c 1:3 rwm"}),
+		plan.CgroupOwner("process.user.uid", "/sys/fs/cgroup/unified/a", 100000),
 		plan.NsOpen("linux.namespaces[0]", "/proc/1/ns/net", plan.NewNet, ns),
 		plan.TreeOpen("mounts[3]", "/srv", tree, plan.FlagRecursive),
 		plan.TreeIdmap("mounts[3]", tree, []string{"0 1000 1"}, []string{"0 1000 1", "1 2000 10"}, plan.FlagRecursive),

@@ -189,8 +189,8 @@ func TestRootlessStateRoot(t *testing.T) {
 
 // manyIDs maps the user to root, and others of his range to the ids from 1 on.
 func manyIDs(s *specs.Spec) {
-	s.Linux.UIDMappings = append(idMap(0, ordinary, 1), idMap(1, 300000, 1000)...)
-	s.Linux.GIDMappings = append(idMap(0, ordinary, 1), idMap(1, 400000, 1000)...)
+	s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: ordinary, Size: 1}, {ContainerID: 1, HostID: 300000, Size: 1000}}
+	s.Linux.GIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: ordinary, Size: 1}, {ContainerID: 1, HostID: 400000, Size: 1000}}
 }
 
 // TestRootlessManyIDs: newuidmap and newgidmap map what is granted.
@@ -348,7 +348,28 @@ func TestRootlessDelegation(t *testing.T) {
 			}
 			b.must(os.Remove(b.dir + "/io/pid"))
 			b.spec.Linux.Resources = &specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: ptr(uint64(512))}}
-			b.createFails("linux.resources.cpu.shares: rootless needs no limits", "as root: chown")
+			b.createFails("linux.resources.cpu.shares: rootless needs no limits", "/sys/fs/cgroup/cpu", "chown "+strconv.Itoa(ordinary))
 		})
 	}
+}
+
+// TestRootlessHints: what the kernel refuses with a bare number is explained.
+func TestRootlessHints(t *testing.T) {
+	b := userBox(t)
+	b.must(os.MkdirAll(b.dir+"/src/in", 0o755))
+	b.must(unix.Mount("tmpfs", b.dir+"/src/in", "tmpfs", 0, ""))
+	defer func() { b.must(unix.Unmount(b.dir+"/src/in", unix.MNT_DETACH)) }()
+	b.ownMounts = append(b.ownMounts, b.dir+"/src/in")
+	b.edit(bind(b.dir+"/src", "/tmp"))
+	b.createFails(fmt.Sprintf("mounts[%d]", len(b.spec.Mounts)-1), "open_tree: invalid argument", "can be bound only with rbind")
+	b.spec.Mounts[len(b.spec.Mounts)-1].Options = []string{"rbind"}
+	b.probe()
+
+	// A user namespace that lets nobody make more.
+	b.user = nil
+	b.must(os.Lchown(b.root, 0, 0))
+	b.wrap = []string{"unshare", "--user", "--map-root-user", "sh", "-c", `echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"`, "sh"}
+	b.spec.Linux.UIDMappings, b.spec.Linux.GIDMappings = idMap(0, 0, 1), idMap(0, 0, 1)
+	b.runFails("linux.namespaces: unshare: no space left on device", "user namespaces are switched off; as root: sysctl user.max_user_namespaces=15000")
+	b.wrap = nil
 }
