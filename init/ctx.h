@@ -54,6 +54,7 @@ struct ctx {
 
 	u8 gated; /* past the gate: reports go into the fifo, where start reads them */
 	u8 mask_attached, null_attached; /* a detached mount can be attached once, then cloned */
+	u8 exposed; /* dumpable, for the time being */
 	u8 cwd_done;
 	u8 umask_set; /* identity has set the program's; until then it is 0, for exact modes */
 	u8 no_setattr; /* this kernel has no mount_setattr(2) */
@@ -136,6 +137,8 @@ HANDLER(cgroup_join);
 HANDLER(oom_score);
 HANDLER(ns_join);
 HANDLER(unshare);
+HANDLER(expose);
+HANDLER(time_open);
 HANDLER(time_offset);
 HANDLER(fork);
 HANDLER(become_root);
@@ -165,6 +168,7 @@ HANDLER(sysctl);
 HANDLER(mask_prepare);
 HANDLER(path_readonly);
 HANDLER(path_mask);
+HANDLER(hook_state);
 HANDLER(rlimit);
 HANDLER(personality);
 HANDLER(scheduler);

@@ -22,6 +22,7 @@ static int dispatch(struct ctx *c, const struct op *op)
 	switch ((enum op_code)op->code) {
 	case OP_CGROUP_MAKE:
 	case OP_CGROUP_WRITE:
+	case OP_UNIT_START:
 	case OP_DEVICE_FILTER:
 	case OP_CGROUP_OWNER:
 	case OP_NET_MAKE:
@@ -54,6 +55,8 @@ static int dispatch(struct ctx *c, const struct op *op)
 		CASE(OOM_SCORE, oom_score)
 		CASE(NS_JOIN, ns_join)
 		CASE(UNSHARE, unshare)
+		CASE(EXPOSE, expose)
+		CASE(TIME_OPEN, time_open)
 		CASE(TIME_OFFSET, time_offset)
 		CASE(FORK, fork)
 		CASE(BECOME_ROOT, become_root)
@@ -83,6 +86,7 @@ static int dispatch(struct ctx *c, const struct op *op)
 		CASE(MASK_PREPARE, mask_prepare)
 		CASE(PATH_READONLY, path_readonly)
 		CASE(PATH_MASK, path_mask)
+		CASE(HOOK_STATE, hook_state)
 		CASE(RLIMIT, rlimit)
 		CASE(PERSONALITY, personality)
 		CASE(SCHEDULER, scheduler)

@@ -36,25 +36,49 @@ static int parent_private(struct ctx *c, const char *path)
 	}
 }
 
+/* A tree that the host has opened lies over the old root: its own path may lead
+ * through directories that the root of a user namespace may not enter. It still is
+ * a peer of the host's mounts and becomes their slave; where the root is to be
+ * shared, what is mounted below it gets peers of its own. */
+static int root_tree(struct ctx *c, const struct op *op)
+{
+	int tree = op_slot(c, op, ROOT_BIND_TREE);
+	owned_fd target = sys_openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
+	if (target < 0)
+		return fail(c, STEP_OPEN, target);
+	int r = attach(c, tree, target);
+	if (r == 0)
+		r = set_attr(c, tree, 0, MS_SLAVE | MS_REC, 0);
+	if (r == 0 && op->flags & FLAG_PARENT_PRIVATE) {
+		r = set_attr(c, tree, 0, MS_SHARED | MS_REC, 0);
+		if (r == 0)
+			r = set_attr(c, tree, 0, MS_PRIVATE, 0);
+	}
+	if (r < 0)
+		return r;
+	c->slots[SLOT_ROOT] = tree;
+	return 0;
+}
+
 HANDLER(root_bind)
 {
 	const char *path = op_str(c, op, ROOT_BIND_PATH);
+	int given = op->num[ROOT_BIND_TREE] != 0;
 
 	if (op->flags & FLAG_PARENT_PRIVATE) {
-		int r = parent_private(c, path);
+		int r = parent_private(c, given ? "/" : path);
 		if (r < 0)
 			return r;
 	}
+	if (given)
+		return root_tree(c, op);
 	owned_fd target = sys_openat(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0);
 	if (target < 0)
 		return fail(c, STEP_OPEN, target);
-	owned_fd tree = op_slot(c, op, ROOT_BIND_TREE);
-	if (tree < 0) {
-		u32 flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH_ | (op->flags & FLAG_RECURSIVE ? AT_RECURSIVE_ : 0);
-		tree = sys_open_tree(target, "", flags);
-		if (tree < 0)
-			return fail(c, STEP_OPEN_TREE, tree);
-	}
+	u32 flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH_ | (op->flags & FLAG_RECURSIVE ? AT_RECURSIVE_ : 0);
+	owned_fd tree = sys_open_tree(target, "", flags);
+	if (tree < 0)
+		return fail(c, STEP_OPEN_TREE, tree);
 	int r = attach(c, tree, target);
 	if (r == 0 && op->flags & FLAG_PRIVATE) /* afterwards: a shared parent makes what it receives shared */
 		r = set_attr(c, tree, 0, MS_PRIVATE | MS_REC, 0);

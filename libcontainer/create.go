@@ -45,6 +45,9 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	if err := state.CheckID(o.ID); err != nil {
 		return nil, err
 	}
+	if o.SystemdCgroup && !o.NoCgroup && r.dialSystemd == nil {
+		return nil, ErrNoSystemd
+	}
 	// Nothing on the host changes before the config is accepted whole.
 	spec, err := o.load()
 	if err != nil {
@@ -54,7 +57,14 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	// reading the config and making the cgroups together.
 	net := earlyNetwork(spec)
 	defer net.drop()
-	res, err := o.compile(spec, gate)
+	f, systemd, err := r.facts(&o, wantOf(spec))
+	if err != nil {
+		return nil, err
+	}
+	if systemd != nil {
+		defer systemd.Close()
+	}
+	res, err := o.compile(spec, f, gate)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +83,7 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 		return nil, err
 	}
 	h := newHost(res.Plan, rec, &o)
-	h.net = net
+	h.net, h.systemd = net, systemd
 	err = h.run()
 	if err == nil && !gate {
 		err = h.finish()
@@ -143,6 +153,7 @@ func fillRecord(rec *state.Record, o *CreateOptions, spec *specs.Spec, res *spec
 			return nil
 		})
 	}
+	rec.Unit, rec.UserUnit = res.Unit.Name, res.Unit.User
 	rec.Cgroups = make([]state.Cgroup, len(res.Cgroups))
 	for i, c := range res.Cgroups {
 		rec.Cgroups[i] = state.Cgroup{Hierarchy: c.Hierarchy, Mount: c.Mount, Path: c.Path, V2: c.V2, Created: []string{c.Path}}

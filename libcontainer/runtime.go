@@ -9,8 +9,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/tare-oci/tare/internal/facts"
 	"github.com/tare-oci/tare/internal/ociconfig"
-	"github.com/tare-oci/tare/internal/probe"
 	"github.com/tare-oci/tare/internal/state"
 	"github.com/tare-oci/tare/internal/sys"
 	"github.com/tare-oci/tare/specconv"
@@ -19,7 +19,8 @@ import (
 // Runtime is a set of containers that share a state directory. It holds no
 // resources and may be copied.
 type Runtime struct {
-	root string
+	root        string
+	dialSystemd DialSystemd // nil without
 }
 
 // New returns the runtime whose state lies in root, an absolute path. The
@@ -82,7 +83,23 @@ func (r *Runtime) Plan(o CreateOptions, gate bool) (*specconv.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.compile(spec, gate)
+	f, conn, err := r.facts(&o, wantOf(spec))
+	if err != nil {
+		return nil, err
+	}
+	if conn != nil {
+		conn.Close()
+	}
+	var missing string
+	if f.Systemd != nil {
+		// A plan is only looked at, and can be without the host that would run it.
+		missing, f.Systemd.Missing = f.Systemd.Missing, ""
+	}
+	res, err := o.compile(spec, f, gate)
+	if err == nil && missing != "" {
+		res.Warnings = append(res.Warnings, missing+"; the plan is for a recent one")
+	}
+	return res, err
 }
 
 // load reads the config.
@@ -99,17 +116,8 @@ func (o *CreateOptions) load() (*specs.Spec, error) {
 	return LoadSpec(o.Bundle + "/config.json")
 }
 
-func (o *CreateOptions) compile(spec *specs.Spec, gate bool) (*specconv.Result, error) {
-	var want probe.Want
-	if p := spec.Process; p != nil {
-		want.Profile = p.ApparmorProfile != ""
-		want.LSM = want.Profile || p.SelinuxLabel != ""
-	}
-	if l := spec.Linux; l != nil {
-		want.LSM = want.LSM || l.MountLabel != ""
-		want.Resctrl = l.IntelRdt != nil
-	}
-	return specconv.Compile(specconv.Input{ID: o.ID, Bundle: o.Bundle, Spec: spec, Facts: probe.Host(want), Gate: gate,
+func (o *CreateOptions) compile(spec *specs.Spec, f *facts.Facts, gate bool) (*specconv.Result, error) {
+	return specconv.Compile(specconv.Input{ID: o.ID, Bundle: o.Bundle, Spec: spec, Facts: f, Gate: gate,
 		NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, PreserveFDs: o.PreserveFDs,
 		SystemdCgroup: o.SystemdCgroup, NoCgroup: o.NoCgroup})
 }

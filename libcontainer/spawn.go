@@ -19,7 +19,8 @@ func (h *host) spawn(op *plan.Op) error {
 	flags, cg := op.SpawnArgs()
 	// From here on what is in the cgroups is the container's, to be killed with it.
 	// Only a digit of the record changes.
-	h.rec.CgroupsMade = true
+	// A scope's come later (startUnit).
+	h.rec.CgroupsMade = !h.scopeFollows()
 	if err := h.rec.Begin(); err != nil {
 		return err
 	}

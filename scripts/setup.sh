@@ -32,6 +32,10 @@ qemu-user-static           qemu-aarch64-static
 qemu-system-x86            qemu-system-x86_64
 debootstrap                debootstrap
 e2fsprogs                  mkfs.ext4
+uidmap                     newuidmap
+dbus-daemon                dbus-daemon
+iptables                   iptables
+iproute2                   ip
 "
 case $goal in
 build) wanted=$build ;;

@@ -49,15 +49,6 @@ func (c *compiler) checkProcess() {
 	if s := p.OOMScoreAdj; s != nil && (*s < -1000 || *s > 1000) {
 		c.errs.Add("process.oomScoreAdj", strconv.Itoa(*s), "must be between -1000 and 1000")
 	}
-	c.checkUnsupported()
-}
-
-// checkUnsupported names what this version knows and cannot honour: nothing is
-// taken silently.
-func (c *compiler) checkUnsupported() {
-	if c.SystemdCgroup {
-		c.errs.Add("linux.cgroupsPath", c.linux().CgroupsPath, "the systemd cgroup driver is not supported by this version of tare")
-	}
 }
 
 func withProcess(s *specs.Spec) *specs.Spec {

@@ -113,35 +113,36 @@ func (c *compiler) sysctlRefused(key, p string) string {
 			return "is not a sysctl key"
 		}
 	}
+	flag := sysctlNamespace(p)
+	switch {
+	case flag == 0:
+		return "is not in a namespace of its own: it would change the whole host"
+	case c.ns.own(flag):
+	case flag == plan.NewNet:
+		return "needs a network namespace in linux.namespaces, or it would change the host"
+	case flag == plan.NewIPC:
+		return "needs an ipc namespace in linux.namespaces, or it would change the host"
+	default:
+		return "needs a uts namespace in linux.namespaces, or it would rename the host"
+	}
+	if p == "kernel/hostname" && c.Spec.Hostname != "" || p == "kernel/domainname" && c.Spec.Domainname != "" {
+		return "conflicts with the config's " + strings.TrimPrefix(p, "kernel/")
+	}
+	return ""
+}
+
+// sysctlNamespace is the type of namespace that a sysctl, by its path, belongs to,
+// and 0 for one of the whole host.
+func sysctlNamespace(p string) uint64 {
 	switch {
 	case strings.HasPrefix(p, "net/"):
-		if !c.ns.own(plan.NewNet) {
-			return "needs a network namespace in linux.namespaces, or it would change the host"
-		}
-		return ""
-	case strings.HasPrefix(p, "fs/mqueue/"):
-		if !c.ns.own(plan.NewIPC) {
-			return "needs an ipc namespace in linux.namespaces, or it would change the host"
-		}
-		return ""
-	case p == "kernel/hostname" || p == "kernel/domainname":
-		if !c.ns.own(plan.NewUTS) {
-			return "needs a uts namespace in linux.namespaces, or it would rename the host"
-		}
-		if p == "kernel/hostname" && c.Spec.Hostname != "" || p == "kernel/domainname" && c.Spec.Domainname != "" {
-			return "conflicts with the config's " + strings.TrimPrefix(p, "kernel/")
-		}
-		return ""
+		return plan.NewNet
+	case strings.HasPrefix(p, "fs/mqueue/"), slices.Contains(ipcSysctls[:], p):
+		return plan.NewIPC
+	case p == "kernel/hostname", p == "kernel/domainname":
+		return plan.NewUTS
 	}
-	for _, k := range ipcSysctls {
-		if k == p {
-			if !c.ns.own(plan.NewIPC) {
-				return "needs an ipc namespace in linux.namespaces, or it would change the host"
-			}
-			return ""
-		}
-	}
-	return "is not in a namespace of its own: it would change the whole host"
+	return 0
 }
 
 // missingProfile returns the part of a profile's name that is known not to be

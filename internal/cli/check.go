@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,6 +31,9 @@ func runCheck(c *call) error {
 		return err
 	}
 	found, err := r.Check(o)
+	if errors.Is(err, libcontainer.ErrNoSystemd) {
+		return err
+	}
 	if err != nil {
 		c.fail(err)
 		return exitUnreadable

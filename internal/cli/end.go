@@ -30,6 +30,9 @@ func (u unknownCommand) Error() string { return "No help topic for '" + string(u
 // end reports how the command ended. It returns the exit code, and help where
 // that belongs to the answer.
 func (c *call) end(err error) (int, *Help) {
+	if c.systemd == nil && errors.Is(err, libcontainer.ErrNoSystemd) {
+		return 0, &Help{Systemd: true}
+	}
 	help := &Help{Program: c.self, Command: c.cmd}
 	switch e := err.(type) { //nolint:errorlint // these are made here and never wrapped
 	case exitCode:

@@ -2,9 +2,12 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 )
 
 const defaultRoot = "/run/tare"
@@ -16,6 +19,9 @@ func stateRoot(g *values) (string, error) {
 	if !g.isSet("root") {
 		if dir := ownRunDir(); dir != "" {
 			return dir + "/tare", nil
+		}
+		if uid := os.Geteuid(); uid != 0 {
+			return fallbackRoot(uid, "/run/user/", "/tmp/tare-")
 		}
 		return defaultRoot, nil
 	}
@@ -31,6 +37,22 @@ func stateRoot(g *values) (string, error) {
 		return "", errRootDir
 	}
 	return root, nil
+}
+
+// fallbackRoot is where the containers of a user are for whom nobody has set
+// XDG_RUNTIME_DIR: in the directory that it would name, and else in one of their
+// own below /tmp. There anybody may have been first: then it is not used.
+func fallbackRoot(uid int, runDirs, tmp string) (string, error) {
+	id := strconv.Itoa(uid)
+	var st syscall.Stat_t
+	if syscall.Lstat(runDirs+id, &st) == nil && st.Mode&syscall.S_IFMT == syscall.S_IFDIR && int(st.Uid) == uid {
+		return runDirs + id + "/tare", nil
+	}
+	err := syscall.Lstat(tmp+id, &st)
+	if err == nil && (st.Mode&syscall.S_IFMT != syscall.S_IFDIR || int(st.Uid) != uid || st.Mode&0o022 != 0) {
+		return "", fmt.Errorf("%s is not a directory that only user %d may write; remove it, or give --root, or set XDG_RUNTIME_DIR", tmp+id, uid)
+	}
+	return tmp + id, nil
 }
 
 // ownRunDir is $XDG_RUNTIME_DIR where /run belongs to somebody else: for an

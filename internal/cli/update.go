@@ -43,6 +43,12 @@ var updateFlags = []*Flag{
 const maxResources = 4 << 20
 
 func runUpdate(c *call) error {
+	// Before the standard input is read, which cannot be done again.
+	if ctr, err := c.container(); err == nil {
+		if err := ctr.Manageable(); err != nil {
+			return err
+		}
+	}
 	o := libcontainer.UpdateOptions{L3CacheSchema: c.flags.str("l3-cache-schema"), MemBwSchema: c.flags.str("mem-bw-schema")}
 	var err error
 	if c.flags.isSet("resources") {

@@ -148,7 +148,7 @@ func TestRulesRefuse(t *testing.T) {
 		{"specconv", "os"}, {"specconv", "time"}, {"specconv", "syscall"}, {"specconv", "net"}, {"specconv", "os/exec"}, {"specconv", "math/rand"},
 		{"specconv", module + "/libcontainer"}, {"specconv", xsys}, {"internal/plan", module + "/internal/field"}, {"internal/plan", "os"},
 		{"internal/facts", "os"}, {"internal/field", "fmt"}, {"internal/seccomp", xsys}, {"hooks", module + "/internal/plan"},
-		{"libcontainer", module + "/internal/cli"}, {"libcontainer", urfav}, {"internal/cli", urfav}, {"internal/cli/early", urfav}, {"", module + "/libcontainer"}, {"", "flag"},
+		{"libcontainer", module + "/internal/cli"}, {"libcontainer", urfav}, {"libcontainer", dbus}, {"libcontainer", module + "/libcontainer/systemd"}, {"internal/cli", module + "/libcontainer/systemd"}, {"specconv", dbus}, {"internal/cli", urfav}, {"internal/cli/early", urfav}, {"", module + "/libcontainer"}, {"", "flag"},
 		{"tests/integration", module + "/internal/plan"}, {"internal/ociconfig", "encoding/json"},
 	} {
 		r, ok := roomOf(c.from)

@@ -5,6 +5,7 @@ const (
 	specs = "github.com/opencontainers/runtime-spec/specs-go"
 	feats = "github.com/opencontainers/runtime-spec/specs-go/features"
 	urfav = "github.com/urfave/cli/v2"
+	dbus  = "github.com/godbus/dbus/v5"
 )
 
 // room says what a package may import. A package of the tree that has no room
@@ -26,10 +27,19 @@ func pureAnd(more ...string) []string { return append(append([]string{}, pure...
 // rooms, outermost first. The key is the folder; one that ends in "/" is for
 // every package below it.
 var rooms = map[string]room{
-	"": {why: "main only prints help; commands have run before it", own: []string{"internal/cli/early", "internal/cli/usage"}, std: []string{"os"}},
+	"": {why: "main only prints help; commands have run before it", own: []string{"internal/cli/early", "internal/cli/usage", "internal/cli/withsystemd"}, std: []string{"os"}},
 	"internal/cli/early": {
 		why: "it runs before urfave/cli is initialised, and so may depend on nothing that imports it",
 		own: []string{"internal/cli"}, std: []string{"os"},
+	},
+	"internal/cli/withsystemd": {
+		why: "it runs commands that need systemd before urfave/cli is initialised, and nothing else",
+		own: []string{"internal/cli", "internal/cli/early", "libcontainer/systemd"}, std: []string{"os"},
+	},
+	"libcontainer/systemd": {
+		why:   "the one room that speaks D-Bus; a program without the systemd driver does not carry it, so nobody but a main imports it",
+		own:   []string{"internal/gvariant", "libcontainer"},
+		other: []string{dbus},
 	},
 	"internal/cli/usage": {why: "help and completion, the only part that needs urfave/cli", own: []string{"internal/cli"}, other: []string{urfav}},
 	"internal/cli": {
@@ -39,7 +49,7 @@ var rooms = map[string]room{
 	},
 	"specconv": {
 		why:   "a plan depends on its input alone: no clock, files, environment or kernel (io/fs is for the file modes of specs-go)",
-		own:   []string{"internal/facts", "internal/field", "internal/ojson", "internal/plan", "internal/seccomp"},
+		own:   []string{"internal/facts", "internal/field", "internal/gvariant", "internal/ojson", "internal/plan", "internal/seccomp"},
 		other: []string{specs, feats},
 		std:   pure,
 	},
@@ -54,10 +64,11 @@ var rooms = map[string]room{
 		other: []string{specs, xsys},
 	},
 
-	"internal/plan":  {why: "a leaf: both interpreters and the planner meet here", std: pureAnd("fmt", "encoding/json")},
-	"internal/facts": {why: "data without methods that ask anybody", std: pure},
-	"internal/field": {why: "a leaf: errors about config fields", std: pure},
-	"internal/ojson": {why: "pure: reads and writes bytes", own: []string{"internal/field"}, std: pure},
+	"internal/plan":     {why: "a leaf: both interpreters and the planner meet here", std: pureAnd("fmt", "encoding/json")},
+	"internal/facts":    {why: "data without methods that ask anybody", std: pure},
+	"internal/gvariant": {why: "pure: a text to a value", std: pure},
+	"internal/field":    {why: "a leaf: errors about config fields", std: pure},
+	"internal/ojson":    {why: "pure: reads and writes bytes", own: []string{"internal/field"}, std: pure},
 	"internal/ociconfig": {why: "pure: bytes to specs.Spec; the caller reads the file", own: []string{"internal/field", "internal/ojson"},
 		other: []string{specs}, std: pure},
 	"internal/ocischema": {why: "pure: a decoded document against the schema", own: []string{"internal/field"}, std: pureAnd("regexp")},
@@ -105,7 +116,7 @@ var unwanted = map[string]string{
 	"log":                 "messages are written by internal/cli, once",
 	"math/big":            "no number is that long",
 	"mime":                "nothing is mail",
-	"net":                 "no host is looked up, no connection made (net/netip and net/url come with urfave/cli)",
+	"net":                 "no host is looked up, no connection made (net/netip and net/url come with urfave/cli, net itself with D-Bus)",
 	"net/http":            "nothing is fetched",
 	"net/rpc":             "nothing is served",
 	"plugin":              "nothing is loaded at run time",
@@ -116,5 +127,6 @@ var unwanted = map[string]string{
 	"github.com/sirupsen": "messages are written by internal/cli, once",
 }
 
-// Exceptions to unwanted, by full path.
-var tolerated = map[string]bool{"net/netip": true, "net/url": true}
+// Exceptions to unwanted, by full path. net comes with D-Bus,
+// and is initialised only for a command that needs systemd (internal/cli/withsystemd).
+var tolerated = map[string]bool{"net": true, "net/netip": true, "net/url": true}

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x7ecc6ca113668ea7
+const abiHash uint64 = 0xa62d1554fa48ba1

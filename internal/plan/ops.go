@@ -11,6 +11,7 @@ const (
 	// host side
 	OpCgroupMake
 	OpCgroupWrite
+	OpUnitStart
 	OpDeviceFilter
 	OpCgroupOwner
 	OpNetMake
@@ -39,6 +40,8 @@ const (
 	OpOomScore
 	OpNsJoin
 	OpUnshare
+	OpExpose
+	OpTimeOpen
 	OpTimeOffset
 	OpFork
 	OpBecomeRoot
@@ -68,6 +71,7 @@ const (
 	OpMaskPrepare
 	OpPathReadonly
 	OpPathMask
+	OpHookState
 	OpRlimit
 	OpPersonality
 	OpScheduler
@@ -162,6 +166,11 @@ const (
 	FlagExisting   uint32 = 1 << 16 // it must be there already
 	FlagNew        uint32 = 1 << 17 // it must not be there yet
 	FlagMatch      uint32 = 1 << 18 // what was there before must have this value already
+	FlagUIDHelper  uint32 = 1 << 19 // newuidmap(1) writes the map, because the caller may not
+	FlagGIDHelper  uint32 = 1 << 20 // newgidmap(1) does
+	FlagPrepared   uint32 = 1 << 22 // by an op before
+	FlagForeign    uint32 = 1 << 21 // it must not be the runtime's own
+	FlagProcess    uint32 = 1 << 22 // with the spawned process in it
 )
 
 // Written out, not composed: then the whole table is data of the binary, and

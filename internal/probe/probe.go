@@ -24,10 +24,13 @@ type Want struct {
 // Host gathers the facts. What cannot be read is left at its zero value: a
 // config that needs it is then refused with its field.
 func Host(w Want) *facts.Facts {
-	f := &facts.Facts{Arch: runtime.GOARCH, EUID: uint32(syscall.Geteuid()), Caps: permitted()}
+	f := &facts.Facts{Arch: runtime.GOARCH, EUID: uint32(syscall.Geteuid()), EGID: uint32(syscall.Getegid()), Caps: permitted()}
 	f.KernelMajor, f.KernelMinor = kernel()
 	f.UserNS = inUserNS()
 	f.Cgroup = cgroups()
+	if f.EUID != 0 || f.UserNS {
+		delegated(&f.Cgroup)
+	}
 	if w.LSM {
 		f.AppArmor = firstByte("/sys/module/apparmor/parameters/enabled") == 'Y'
 		f.SELinux = isDir("/sys/fs/selinux/class")
@@ -98,6 +101,9 @@ func permitted() uint64 {
 	}
 	return uint64(data[0].Permitted) | uint64(data[1].Permitted)<<32
 }
+
+// Rootless says that the caller is not the root of the host.
+func Rootless() bool { return syscall.Geteuid() != 0 || inUserNS() }
 
 // inUserNS reads the id map: only the initial user namespace maps everything
 // onto itself.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -36,24 +37,53 @@ func (b *box) launch() result {
 	return r
 }
 
-// cgroupAt is the container's directory in the hierarchy that has a controller,
-// "" for the v2 tree. The test is skipped where none has it.
-func (b *box) cgroupAt(controller string) string {
+// onV2 says that a controller is found in the v2 tree and in no v1 hierarchy. The
+// freezer, CPU accounting and devices are in every v2 cgroup. Where there is
+// neither, the test is skipped.
+func (b *box) onV2(controller string) bool {
 	b.t.Helper()
-	at := ""
+	_, v2 := b.hierarchyOf(controller)
+	return v2
+}
+
+func (b *box) hierarchyOf(controller string) (at string, v2 bool) {
+	b.t.Helper()
+	unified := ""
 	for _, m := range parseMounts(readText(b.t, "/proc/self/mountinfo")) {
-		if controller == "" && m.fstype == "cgroup2" {
-			at = m.at
+		if m.fstype == "cgroup2" && unified == "" {
+			unified = m.at
 		}
 		for _, o := range strings.Split(m.sb, ",") {
-			if controller != "" && m.fstype == "cgroup" && o == controller {
-				at = m.at
+			if m.fstype == "cgroup" && o == controller {
+				return m.at, false
 			}
 		}
 	}
-	if at == "" {
-		b.t.Skipf("no cgroup v1 hierarchy with %q is mounted: %s", controller, readText(b.t, "/proc/cgroups"))
+	v2Name := map[string]string{"blkio": "io", "freezer": "", "cpuacct": "", "devices": ""}
+	name, ok := v2Name[controller]
+	if !ok {
+		name = controller
 	}
+	if unified == "" || name != "" && !strings.Contains(" "+strings.TrimSpace(readText(b.t, unified+"/cgroup.controllers"))+" ", " "+name+" ") {
+		b.t.Skipf("no cgroup hierarchy with %q is mounted: %s", controller, readText(b.t, "/proc/cgroups"))
+	}
+	return unified, true
+}
+
+// v1Only skips a test about something that only cgroup v1 has.
+func v1Only(t *testing.T, controllers ...string) {
+	t.Helper()
+	for _, c := range controllers {
+		if b := (&box{t: t}); b.onV2(c) {
+			t.Skipf("the controller %s is cgroup v2's here", c)
+		}
+	}
+}
+
+// cgroupAt is the container's directory in the hierarchy that has a controller.
+func (b *box) cgroupAt(controller string) string {
+	b.t.Helper()
+	at, _ := b.hierarchyOf(controller)
 	for _, d := range cgroupDirs(b.id) {
 		if strings.HasPrefix(d, at+"/") && filepath.Base(d) == b.id {
 			return d
@@ -61,6 +91,61 @@ func (b *box) cgroupAt(controller string) string {
 	}
 	b.t.Fatalf("the container has no cgroup below %s", at)
 	return ""
+}
+
+// frozen is what the kernel says, "THAWED", "FREEZING" or "FROZEN".
+func (b *box) frozen() string {
+	b.t.Helper()
+	if !b.onV2("freezer") {
+		return b.limit("freezer", "freezer.state")
+	}
+	switch {
+	case b.limit("freezer", "cgroup.freeze") == "0":
+		return "THAWED"
+	case b.field("freezer", "cgroup.events", "frozen") == 0:
+		return "FREEZING"
+	}
+	return "FROZEN"
+}
+
+// cpuUsed is the container's CPU time.
+func (b *box) cpuUsed() time.Duration {
+	b.t.Helper()
+	if b.onV2("cpuacct") {
+		return time.Duration(b.field("cpuacct", "cpu.stat", "usage_usec")) * time.Microsecond
+	}
+	return time.Duration(b.number("cpuacct", "cpuacct.usage"))
+}
+
+// limits are the most usual ones, in the config's units; -1 is none.
+type limits struct{ memory, total, quota, period, pids int64 }
+
+func (b *box) limits() (l limits) {
+	b.t.Helper()
+	number := func(text string) int64 {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if text == "max" || text == "-1" || err == nil && n > 1<<62 {
+			return -1
+		}
+		b.must(err)
+		return int64(n)
+	}
+	l.pids = number(b.limit("pids", "pids.max"))
+	if b.onV2("cpu") {
+		quota, period, _ := strings.Cut(b.limit("cpu", "cpu.max"), " ")
+		l.quota, l.period = number(quota), number(period)
+	} else {
+		l.quota, l.period = number(b.limit("cpu", "cpu.cfs_quota_us")), number(b.limit("cpu", "cpu.cfs_period_us"))
+	}
+	if !b.onV2("memory") {
+		l.memory, l.total = number(b.limit("memory", "memory.limit_in_bytes")), number(b.limit("memory", "memory.memsw.limit_in_bytes"))
+		return l
+	}
+	l.memory, l.total = number(b.limit("memory", "memory.max")), number(b.limit("memory", "memory.swap.max"))
+	if l.total >= 0 {
+		l.total += l.memory
+	}
+	return l
 }
 
 // limit reads a file of the container's cgroup.
@@ -99,9 +184,9 @@ func (b *box) settings() map[string]string {
 		b.must(err)
 		for _, e := range entries {
 			n := e.Name()
-			for _, word := range []string{"limit_in_bytes", ".max", "cfs_", "rt_", "shares", "cpuset.cpus", "cpuset.mems", "weight", "throttle", "swappiness", "oom_control",
+			for _, word := range []string{"limit_in_bytes", ".max", "cfs_", "rt_", "shares", ".low", ".high", "cpuset.cpus", "cpuset.mems", "weight", "throttle", "swappiness", "oom_control",
 				"classid", "ifpriomap", "cpu.idle"} {
-				if strings.Contains(n, word) && !strings.Contains(n, "io_serv") && !strings.Contains(n, "max_usage") {
+				if strings.Contains(n, word) && !strings.Contains(n, "io_serv") && !strings.Contains(n, "max_usage") && !strings.Contains(n, "effective") {
 					if data, err := os.ReadFile(d + "/" + n); err == nil {
 						out[d+"/"+n] = string(data)
 					}

@@ -20,10 +20,10 @@ func TestCPUQuota(t *testing.T) {
 	b.spec.Linux.Resources.CPU = &specs.LinuxCPU{Quota: ptr(int64(50000)), Period: ptr(uint64(100000))}
 	b.launch()
 	b.until("the first throttling", func() bool { return b.field("cpu", "cpu.stat", "nr_throttled") > 0 })
-	start, used := time.Now(), b.number("cpuacct", "cpuacct.usage")
+	start, used := time.Now(), b.cpuUsed()
 	throttled, periods := b.field("cpu", "cpu.stat", "nr_throttled"), b.field("cpu", "cpu.stat", "nr_periods")
 	time.Sleep(1500 * time.Millisecond) // what is measured is what happens in this time
-	used = b.number("cpuacct", "cpuacct.usage") - used
+	used = b.cpuUsed() - used
 	part := float64(used) / float64(time.Since(start))
 	// A quota is handed out in slices of 5 ms for each CPU, so that a period can go over it.
 	if part > 0.65 {
@@ -35,11 +35,11 @@ func TestCPUQuota(t *testing.T) {
 		t.Errorf("throttled in %d of %d periods", throttled, periods)
 	}
 	b.ok("update", "--cpu-quota", "-1", b.id)
-	expect(t, "quota", b.number("cpu", "cpu.cfs_quota_us"), -1)
-	start, used = time.Now(), b.number("cpuacct", "cpuacct.usage")
+	expect(t, "quota", b.limits().quota, -1)
+	start, used = time.Now(), b.cpuUsed()
 	throttled = b.field("cpu", "cpu.stat", "nr_throttled")
 	time.Sleep(500 * time.Millisecond)
-	t.Logf("half a CPU: %.2f used; without a quota: %.2f", part, float64(b.number("cpuacct", "cpuacct.usage")-used)/float64(time.Since(start)))
+	t.Logf("half a CPU: %.2f used; without a quota: %.2f", part, float64(b.cpuUsed()-used)/float64(time.Since(start)))
 	expect(t, "periods throttled without a quota", b.field("cpu", "cpu.stat", "nr_throttled"), throttled)
 }
 
@@ -71,7 +71,7 @@ func TestCPUShares(t *testing.T) {
 		boxes[i].shared = true
 		boxes[i].launch()
 	}
-	usage := func(b *box) float64 { return float64(b.number("cpuacct", "cpuacct.usage")) }
+	usage := func(b *box) float64 { return float64(b.cpuUsed()) }
 	first, second := usage(boxes[0]), usage(boxes[1])
 	for end := time.Now().Add(patience); usage(boxes[0])-first < 1.5e9 && time.Now().Before(end); {
 		time.Sleep(20 * time.Millisecond)
@@ -124,6 +124,7 @@ func TestBlockIO(t *testing.T) {
 	if _, err := os.Stat("/sys/fs/cgroup/blkio/blkio.bfq.weight"); err != nil {
 		b.spec.Linux.Resources.BlockIO.Weight = nil
 	}
+	rates := map[bool]string{false: "blkio.throttle.write_bps_device", true: "io.max"}[b.onV2("blkio")]
 	b.launch()
 	var written uint64
 	b.until("the first write", func() bool {
@@ -144,7 +145,7 @@ func TestBlockIO(t *testing.T) {
 	}
 	b.ok(b.updateJSON(&specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{
 		ThrottleWriteBpsDevice: []specs.LinuxThrottleDevice{{LinuxBlockIODevice: dev, Rate: 0}}}})...)
-	expect(t, "rates", b.limit("blkio", "blkio.throttle.write_bps_device"), "")
+	expect(t, "rates", b.limit("blkio", rates), "")
 	expect(t, "exit code", b.wait(), 0)
 }
 
@@ -233,7 +234,9 @@ func TestNetClass(t *testing.T) {
 		}
 		return string(out)
 	}
-	run("ip", "link", "set", "lo", "up")
+	tool2, err := exec.LookPath("ip")
+	need(t, "ip of iproute2", err)
+	run(tool2, "link", "set", "lo", "up")
 	rule := func(class string) []string {
 		return []string{"OUTPUT", "-p", "tcp", "--dport", "9", "-m", "cgroup", "--cgroup", class}
 	}

@@ -44,7 +44,7 @@ func TestPause(t *testing.T) {
 		}
 		expect(t, "status", b.status(), "paused")
 		if isTare {
-			expect(t, "freezer.state", b.limit("freezer", "freezer.state"), "FROZEN")
+			expect(t, "state of the freezer", b.frozen(), "FROZEN")
 		}
 		b.ok("resume", b.id)
 		expect(t, "status", b.status(), "running")
@@ -78,7 +78,7 @@ func TestPauseForks(t *testing.T) {
 	for range 20 {
 		b.ok("pause", b.id)
 		if isTare {
-			expect(t, "freezer.state", b.limit("freezer", "freezer.state"), "FROZEN")
+			expect(t, "state of the freezer", b.frozen(), "FROZEN")
 		}
 		b.ok("resume", b.id)
 	}
@@ -121,17 +121,17 @@ func TestPauseFails(t *testing.T) {
 	fs.await()
 	words := []string{"does not freeze", "process " + strconv.Itoa(b.pid), "(prober, state D, in "}
 	b.refused(words, "pause", b.id)
-	expect(t, "freezer.state", b.limit("freezer", "freezer.state"), "THAWED")
+	expect(t, "state of the freezer", b.frozen(), "THAWED")
 	expect(t, "status", b.status(), "running")
 
 	// And when somebody loses patience.
 	cmd, done := b.command("pause", b.id)
 	b.must(cmd.Start())
-	b.until("the attempt to freeze", func() bool { return b.limit("freezer", "freezer.state") == "FREEZING" })
+	b.until("the attempt to freeze", func() bool { return b.frozen() == "FREEZING" })
 	b.must(cmd.Process.Signal(syscall.SIGTERM))
 	_ = cmd.Wait()
 	b.mustSay(done(), "pause", words...)
-	expect(t, "freezer.state", b.limit("freezer", "freezer.state"), "THAWED")
+	expect(t, "state of the freezer", b.frozen(), "THAWED")
 
 	// With a way out of the kernel, it works.
 	fs.end()

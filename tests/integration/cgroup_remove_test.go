@@ -14,11 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// inTrees begins a script: trees are the hierarchies that the container sees, some
+// are two of them, or the one of cgroup v2.
+const inTrees = `cd /sys/fs/cgroup; if [ -e cgroup.procs ]; then trees=$PWD some=$PWD; else trees=$PWD/* some="$PWD/pids $PWD/freezer"; fi; `
+
 // TestRemoveInnerCgroups: cgroups that the container has made itself, however deep,
 // go with it.
 func TestRemoveInnerCgroups(t *testing.T) {
-	b := newShellBox(t, `for h in /sys/fs/cgroup/*/; do busybox mkdir -p $h/a/b/c $h/d; done; for h in pids freezer; do
-		(echo 0 > /sys/fs/cgroup/$h/a/b/c/tasks; exec busybox sleep 1000) & done; busybox sleep 0.1; echo ready; busybox sleep 1000`,
+	b := newShellBox(t, inTrees+`for h in $trees; do busybox mkdir -p $h/a/b/c $h/d; done; for h in $some; do
+		(echo 0 > $h/a/b/c/cgroup.procs; exec busybox sleep 1000) & done; busybox sleep 0.1; echo ready; busybox sleep 1000`,
 		mount("/sys/fs/cgroup", "cgroup", "cgroup", "rw"), withNamespace(specs.CgroupNamespace, ""))
 	b.output(b.launch())
 	n := 0
@@ -27,7 +31,7 @@ func TestRemoveInnerCgroups(t *testing.T) {
 			n++
 		}
 	}
-	if n < 3 {
+	if n < len(hierarchies()) {
 		t.Fatalf("the container has made only %v", cgroupDirs(b.id))
 	}
 	b.remove("--force")
@@ -38,8 +42,8 @@ func TestRemoveInnerCgroups(t *testing.T) {
 // obstacle either, with and without a pid namespace.
 func TestRemoveFrozenInside(t *testing.T) {
 	for _, shared := range []bool{false, true} {
-		b := newShellBox(t, `busybox mkdir /sys/fs/cgroup/freezer/cold
-			busybox sleep 1000 & echo $! > /sys/fs/cgroup/freezer/cold/cgroup.procs; echo FROZEN > /sys/fs/cgroup/freezer/cold/freezer.state; echo ready; busybox sleep 1000`,
+		b := newShellBox(t, inTrees+`for h in $some; do :; done; busybox mkdir $h/cold; busybox sleep 1000 & echo $! > $h/cold/cgroup.procs
+			if [ -e $h/cold/freezer.state ]; then echo FROZEN > $h/cold/freezer.state; else echo 1 > $h/cold/cgroup.freeze; fi; echo ready; busybox sleep 1000`,
 			mount("/sys/fs/cgroup", "cgroup", "cgroup", "rw"), withNamespace(specs.CgroupNamespace, ""))
 		if shared {
 			if !isTare {
@@ -48,7 +52,9 @@ func TestRemoveFrozenInside(t *testing.T) {
 			b.edit(withoutNamespace(specs.PIDNamespace))
 		}
 		b.output(b.launch())
-		expect(t, "state of the cgroup below", strings.TrimSpace(readText(t, b.cgroupAt("freezer")+"/cold/freezer.state")), "FROZEN")
+		if !b.onV2("freezer") {
+			expect(t, "state of the cgroup below", b.limit("freezer", "cold/freezer.state"), "FROZEN")
+		}
 		b.remove("--force")
 		b.nothingLeft()
 		if isTare {
@@ -93,7 +99,7 @@ func TestRemoveStuck(t *testing.T) {
 // TestKillAll: every process of a container that shares the host's pid namespace,
 // those in cgroups of their own making and those that fork all the time included.
 func TestKillAll(t *testing.T) {
-	b := newShellBox(t, `busybox mkdir -p /sys/fs/cgroup/pids/deep/er; (echo 0 > /sys/fs/cgroup/pids/deep/er/tasks; exec busybox sleep 1000) &
+	b := newShellBox(t, inTrees+`for h in $some; do busybox mkdir -p $h/deep/er; (echo 0 > $h/deep/er/cgroup.procs; exec busybox sleep 1000) & done
 		f() { while :; do (busybox true) & busybox true; done; }; f & f & echo ready; f`,
 		mount("/sys/fs/cgroup", "cgroup", "cgroup", "rw"), withNamespace(specs.CgroupNamespace, ""), withoutNamespace(specs.PIDNamespace))
 	b.spec.Linux.Resources.Pids = &specs.LinuxPids{Limit: ptr(int64(60))}
@@ -115,12 +121,17 @@ func TestKillAll(t *testing.T) {
 func TestCgroupInUse(t *testing.T) {
 	b := newBox(t, prober("quiet"))
 	h := hold(b, 0)
+	frozen, thawed := [2]string{"freezer.state", "FROZEN"}, "THAWED"
+	if b.onV2("freezer") {
+		frozen, thawed = [2]string{"cgroup.freeze", "1"}, "0"
+	}
 	for _, c := range []struct{ controller, file, value, word string }{
-		{"freezer", "freezer.state", "FROZEN", "container's cgroup unexpectedly frozen"},
+		{"freezer", frozen[0], frozen[1], "container's cgroup unexpectedly frozen"},
 		{"pids", "cgroup.procs", strconv.Itoa(h.pid), "container's cgroup is not empty: 1 process(es) found"},
 		{"memory", "below/cgroup.procs", strconv.Itoa(h.pid), "container's cgroup is not empty: 1 process(es) found"},
 	} {
-		dir := "/sys/fs/cgroup/" + c.controller + "/" + b.id
+		at, v2 := b.hierarchyOf(c.controller)
+		dir := at + "/" + b.id
 		b.must(os.MkdirAll(filepath.Dir(dir+"/"+c.file), 0o755))
 		b.must(os.WriteFile(dir+"/"+c.file, []byte(c.value), 0o644))
 		if isTare || c.controller == "freezer" {
@@ -128,16 +139,21 @@ func TestCgroupInUse(t *testing.T) {
 			b.mustSay(r, "run", c.word)
 		}
 		if c.controller == "freezer" {
-			b.must(os.WriteFile(dir+"/"+c.file, []byte("THAWED"), 0o644))
+			b.must(os.WriteFile(dir+"/"+c.file, []byte(thawed), 0o644))
 		} else {
-			back := cgroupOf(readText(t, "/proc/self/cgroup"))[c.controller]
-			b.must(os.WriteFile("/sys/fs/cgroup/"+c.controller+back+"/cgroup.procs", []byte(strconv.Itoa(h.pid)), 0o644))
+			name := c.controller
+			if v2 {
+				name = ""
+			}
+			back := cgroupOf(readText(t, "/proc/self/cgroup"))[name]
+			b.must(os.WriteFile(at+back+"/cgroup.procs", []byte(strconv.Itoa(h.pid)), 0o644))
 		}
 		_ = os.Remove(dir + "/below")
 		b.must(os.Remove(dir))
 	}
 	// An empty one that was there before is used, and stays.
-	dir := "/sys/fs/cgroup/pids/" + b.id
+	at, _ := b.hierarchyOf("pids")
+	dir := at + "/" + b.id
 	b.must(os.Mkdir(dir, 0o755))
 	expect(t, "exit code", b.run().Code, 0)
 	if isTare {
@@ -160,10 +176,10 @@ func cgroupCounts(t *testing.T) map[string]int {
 	return out
 }
 
-// settle waits until no hierarchy has noticeably more cgroups than before. The
+// cgroupsSettle waits until no hierarchy has noticeably more cgroups than before. The
 // kernel lets go of them some time after their removal, and others use the
 // machine too: so few may remain that it is not one for each container.
-func settle(before map[string]int, containers int, boxes ...*box) {
+func cgroupsSettle(before map[string]int, containers int, boxes ...*box) {
 	b := boxes[0]
 	b.t.Helper()
 	// What a container has written to files is in memory that is charged to it.
@@ -209,7 +225,7 @@ func TestManyCycles(t *testing.T) {
 		b.wait()
 		b.remove()
 	}
-	settle(before, cycles, b)
+	cgroupsSettle(before, cycles, b)
 	b.nothingLeft()
 }
 
@@ -252,5 +268,5 @@ func TestManyAtOnce(t *testing.T) {
 			_, _ = unix.Wait4(pid, nil, 0, nil)
 		}
 	}
-	settle(before, containers, boxes...)
+	cgroupsSettle(before, containers, boxes...)
 }

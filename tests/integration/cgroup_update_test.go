@@ -24,33 +24,45 @@ func (b *box) updateJSON(r *specs.LinuxResources) []string {
 func TestUpdateFlags(t *testing.T) {
 	b := newBox(t, prober("quiet", "pause"))
 	b.launch()
-	for _, c := range []struct{ flag, controller, file, want string }{
-		{"--memory=64m", "memory", "memory.limit_in_bytes", "67108864"},
-		{"--memory-swap=0.25G", "memory", "memory.memsw.limit_in_bytes", "268435456"},
-		{"--memory-reservation=1024kib", "memory", "memory.soft_limit_in_bytes", "1048576"},
-		{"--kernel-memory-tcp=8388608", "memory", "memory.kmem.tcp.limit_in_bytes", "8388608"},
-		{"--kernel-memory=1m", "memory", "memory.limit_in_bytes", "67108864"},
-		{"--cpu-share=512", "cpu", "cpu.shares", "512"},
-		{"--cpu-period=50000", "cpu", "cpu.cfs_period_us", "50000"},
-		{"--cpu-quota=20000", "cpu", "cpu.cfs_quota_us", "20000"},
-		{"--cpu-burst=5000", "cpu", "cpu.cfs_burst_us", "5000"},
-		{"--cpu-idle=1", "cpu", "cpu.idle", "1"},
-		{"--cpu-idle=0", "cpu", "cpu.idle", "0"},
-		{"--cpuset-cpus=0", "cpuset", "cpuset.cpus", "0"},
-		{"--cpuset-mems=0", "cpuset", "cpuset.mems", "0"},
-		{"--pids-limit=7", "pids", "pids.max", "7"},
-		{"--pids-limit=0", "pids", "pids.max", "1"},
-		{"--pids-limit=-1", "pids", "pids.max", "max"},
-		{"--memory=-1", "memory", "memory.limit_in_bytes", "9223372036854771712"},
-		{"--cpu-quota=-1", "cpu", "cpu.cfs_quota_us", "-1"},
+	for _, c := range []struct {
+		flag, controller string
+		v1, want1        string // file and value
+		v2, want2        string
+	}{
+		{"--memory=64m", "memory", "memory.limit_in_bytes", "67108864", "memory.max", "67108864"},
+		{"--memory-swap=0.25G", "memory", "memory.memsw.limit_in_bytes", "268435456", "memory.swap.max", "201326592"},
+		{"--memory-reservation=1024kib", "memory", "memory.soft_limit_in_bytes", "1048576", "memory.low", "1048576"},
+		{"--kernel-memory-tcp=8388608", "memory", "memory.kmem.tcp.limit_in_bytes", "8388608", "", ""},
+		{"--kernel-memory=1m", "memory", "memory.limit_in_bytes", "67108864", "memory.max", "67108864"},
+		{"--cpu-share=512", "cpu", "cpu.shares", "512", "cpu.weight", "59"},
+		{"--cpu-period=50000", "cpu", "cpu.cfs_period_us", "50000", "cpu.max", "max 50000"},
+		{"--cpu-quota=20000", "cpu", "cpu.cfs_quota_us", "20000", "cpu.max", "20000 50000"},
+		{"--cpu-burst=5000", "cpu", "cpu.cfs_burst_us", "5000", "cpu.max.burst", "5000"},
+		{"--cpu-period=100000", "cpu", "cpu.cfs_period_us", "100000", "cpu.max", "20000 100000"},
+		{"--cpu-idle=1", "cpu", "cpu.idle", "1", "cpu.idle", "1"},
+		{"--cpu-idle=0", "cpu", "cpu.idle", "0", "cpu.idle", "0"},
+		{"--cpuset-cpus=0", "cpuset", "cpuset.cpus", "0", "cpuset.cpus", "0"},
+		{"--cpuset-mems=0", "cpuset", "cpuset.mems", "0", "cpuset.mems", "0"},
+		{"--pids-limit=7", "pids", "pids.max", "7", "pids.max", "7"},
+		{"--pids-limit=0", "pids", "pids.max", "1", "pids.max", "1"},
+		{"--pids-limit=-1", "pids", "pids.max", "max", "pids.max", "max"},
+		{"--memory=-1", "memory", "memory.limit_in_bytes", "9223372036854771712", "memory.max", "max"},
+		{"--cpu-quota=-1", "cpu", "cpu.cfs_quota_us", "-1", "cpu.max", "max 100000"},
 	} {
-		before := b.settings()
-		dir := b.cgroupAt(c.controller)
+		file, want := c.v1, c.want1
+		if b.onV2(c.controller) {
+			file, want = c.v2, c.want2
+		}
+		if file == "" {
+			b.refused([]string{"linux.resources.memory.kernelTCP"}, "update", b.id, c.flag)
+			continue
+		}
 		if !isTare && (strings.Contains(c.flag, "burst") || strings.Contains(c.flag, "idle") || strings.Contains(c.flag, "kib") || c.flag == "--pids-limit=0" ||
 			strings.Contains(c.flag, "tcp")) {
 			continue // runc 1.1 has none of these
 		}
-		if _, err := os.Stat(dir + "/" + c.file); err != nil && (c.file == "cpu.idle" || c.file == "cpu.cfs_burst_us") {
+		before := b.settings()
+		if _, err := os.Stat(b.cgroupAt(c.controller) + "/" + file); err != nil && (strings.Contains(file, "idle") || strings.Contains(file, "burst")) {
 			t.Logf("skipped %s: %v", c.flag, err)
 			continue
 		}
@@ -58,17 +70,18 @@ func TestUpdateFlags(t *testing.T) {
 		if r.Code != 0 || isTare && r.Stderr != "" {
 			t.Errorf("update %s: exit code %d\n%s", c.flag, r.Code, r.Stderr)
 		}
-		expect(t, c.flag, b.limit(c.controller, c.file), c.want)
-		for file, now := range b.settings() {
-			related := strings.HasSuffix(file, "/"+c.file) || strings.Contains(c.file, "memory") && strings.Contains(file, "/memory.memsw.") ||
-				c.file == "cpu.idle" && strings.HasSuffix(file, "/cpu.shares")
-			if now != before[file] && !related {
-				t.Errorf("update %s changed %s from %q to %q", c.flag, file, before[file], now)
+		expect(t, c.flag, b.limit(c.controller, file), want)
+		for at, now := range b.settings() {
+			name := at[strings.LastIndexByte(at, '/')+1:]
+			related := name == file || strings.Contains(file, "memory") && strings.HasPrefix(name, "memory.memsw.") || strings.HasPrefix(name, "memory.swap.max") ||
+				file == "cpu.idle" && (name == "cpu.shares" || strings.HasPrefix(name, "cpu.weight")) || file == "cpu.weight" && name == "cpu.weight.nice"
+			if now != before[at] && !related {
+				t.Errorf("update %s changed %s from %q to %q", c.flag, at, before[at], now)
 			}
 		}
 	}
 	if isTare {
-		expect(t, "memory and swap after --memory=-1", b.limit("memory", "memory.memsw.limit_in_bytes"), "9223372036854771712")
+		expect(t, "memory and swap after --memory=-1", b.limits().total, -1)
 	}
 }
 
@@ -86,27 +99,29 @@ func TestUpdateResources(t *testing.T) {
 		CPU:     &specs.LinuxCPU{Shares: ptr(uint64(2048)), Quota: ptr(int64(30000)), Period: ptr(uint64(60000)), Cpus: "0"},
 		Pids:    &specs.LinuxPids{Limit: ptr(int64(99))},
 	}
-	devices := b.limit("devices", "devices.list")
-	b.ok(b.updateJSON(res)...)
-	for file, want := range map[string]string{"memory/memory.limit_in_bytes": "33554432", "memory/memory.memsw.limit_in_bytes": "67108864",
-		"cpu/cpu.shares": "2048", "cpu/cpu.cfs_quota_us": "30000", "cpu/cpu.cfs_period_us": "60000", "cpuset/cpuset.cpus": "0", "pids/pids.max": "99"} {
-		controller, name, _ := strings.Cut(file, "/")
-		expect(t, file, b.limit(controller, name), want)
+	devices := ""
+	if !b.onV2("devices") {
+		devices = b.limit("devices", "devices.list")
 	}
+	b.ok(b.updateJSON(res)...)
+	expect(t, "limits", b.limits(), limits{memory: 32 << 20, total: 64 << 20, quota: 30000, period: 60000, pids: 99})
+	expect(t, "CPUs", b.limit("cpuset", "cpuset.cpus"), "0")
 	// Lower and higher again: values that are compared with each other.
 	for _, m := range [][2]int64{{16 << 20, 16 << 20}, {256 << 20, 512 << 20}, {8 << 20, 8 << 20}} {
 		res.Memory = &specs.LinuxMemory{Limit: &m[0], Swap: &m[1]}
 		b.ok(b.updateJSON(res)...)
-		expect(t, "limit", b.number("memory", "memory.limit_in_bytes"), m[0])
-		expect(t, "limit with swap", b.number("memory", "memory.memsw.limit_in_bytes"), m[1])
+		expect(t, "limit", b.limits().memory, m[0])
+		expect(t, "limit with swap", b.limits().total, m[1])
 	}
 	for _, c := range [][2]int64{{5000, 10000}, {900000, 1000000}, {2000, 1000}} {
 		res.CPU = &specs.LinuxCPU{Quota: &c[0], Period: ptr(uint64(c[1]))}
 		b.ok(b.updateJSON(res)...)
-		expect(t, "quota", b.number("cpu", "cpu.cfs_quota_us"), c[0])
-		expect(t, "period", b.number("cpu", "cpu.cfs_period_us"), c[1])
+		expect(t, "quota", b.limits().quota, c[0])
+		expect(t, "period", b.limits().period, c[1])
 	}
-	expect(t, "allowed devices", b.limit("devices", "devices.list"), devices)
+	if !b.onV2("devices") {
+		expect(t, "allowed devices", b.limit("devices", "devices.list"), devices)
+	}
 	b.must(os.WriteFile(b.rootfs+"/work/go", nil, 0o644))
 	expect(t, "exit code", b.wait(), 0)
 	expect(t, "errno of a device that was never allowed", b.parse(b.output(r)).result("read:/dev/kmsg").Err, int(unix.EPERM))
@@ -144,7 +159,8 @@ func TestUpdateRefusals(t *testing.T) {
 	b := newBox(t, memoryLimit(64<<20), prober("quiet", "alloc:16384", "pause"))
 	b.spec.Linux.Resources.Memory.Swap = ptr(int64(96 << 20))
 	b.launch()
-	b.until("the memory", func() bool { return b.number("memory", "memory.usage_in_bytes") > 16<<20 })
+	usage := map[bool]string{false: "memory.usage_in_bytes", true: "memory.current"}[b.onV2("memory")]
+	b.until("the memory", func() bool { return b.number("memory", usage) > 16<<20 })
 	before := b.settings()
 	for _, c := range []struct {
 		args  []string
@@ -168,11 +184,14 @@ func TestUpdateRefusals(t *testing.T) {
 		{[]string{"--mem-bw-schema=none"}, []string{"--mem-bw-schema"}},
 		{[]string{"--no-such-limit=1"}, []string{"no-such-limit"}},
 		// The first is written when the second is refused.
-		{[]string{"--cpu-share=100", "--cpu-quota=10000", "--cpuset-cpus=0", "--memory=4k", "--memory-swap=4k"},
-			[]string{"linux.resources.memory.limit", "device or resource busy", "in use: "}},
 		{[]string{"--cpu-idle=1", "--memory-reservation=1m", "--pids-limit=9999999999"}, []string{"linux.resources.pids.limit"}},
 	} {
 		b.refused(c.words, append(append([]string{"update"}, c.args...), b.id)...)
+		b.sameSettings(before)
+	}
+	if !b.onV2("memory") { // v2 takes any limit, and kills for it
+		b.refused([]string{"linux.resources.memory.limit", "device or resource busy", "in use: "}, "update", "--cpu-share=100", "--cpu-quota=10000", "--cpuset-cpus=0",
+			"--memory=4k", "--memory-swap=4k", b.id)
 		b.sameSettings(before)
 	}
 	check := &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr(int64(1 << 20)), CheckBeforeUpdate: ptr(true)}}
@@ -182,7 +201,7 @@ func TestUpdateRefusals(t *testing.T) {
 	check.Unified = map[string]string{"memory.high": "1"}
 	check.Network = &specs.LinuxNetwork{ClassID: ptr(uint32(7))}
 	check.Memory = nil
-	if _, err := os.Stat("/sys/fs/cgroup/net_cls"); err != nil {
+	if _, err := os.Stat("/sys/fs/cgroup/net_cls"); err != nil && !b.onV2("memory") {
 		b.refused([]string{`linux.resources.unified["memory.high"]`, "does not have the controller memory", "linux.resources.network.classID", "mount -t cgroup -o net_cls net_cls"},
 			b.updateJSON(check)...)
 	}
@@ -202,16 +221,20 @@ func TestUpdateRollsBack(t *testing.T) {
 	rate := func(d specs.LinuxBlockIODevice, n uint64) specs.LinuxThrottleDevice {
 		return specs.LinuxThrottleDevice{LinuxBlockIODevice: d, Rate: n}
 	}
+	v1 := !b.onV2("memory")
 	res := b.spec.Linux.Resources
 	res.BlockIO = &specs.LinuxBlockIO{ThrottleReadBpsDevice: []specs.LinuxThrottleDevice{rate(one, 1000)}}
 	res.CPU = &specs.LinuxCPU{Shares: ptr(uint64(300)), Quota: ptr(int64(40000)), Period: ptr(uint64(80000)), Cpus: "0-1"}
 	b.launch()
 	before := b.settings()
+	memory := &specs.LinuxMemory{Limit: ptr(int64(32 << 20)), Swap: ptr(int64(32 << 20)), Reservation: ptr(int64(1 << 20))}
+	if v1 { // v2 has neither
+		memory.Swappiness, memory.DisableOOMKiller = ptr(uint64(11)), ptr(true)
+	}
 	b.refused([]string{"linux.resources.blockIO.throttleWriteIOPSDevice[0]", "4095:1048575", "there is no such device"}, b.updateJSON(&specs.LinuxResources{
-		CPU: &specs.LinuxCPU{Shares: ptr(uint64(500)), Quota: ptr(int64(5000)), Period: ptr(uint64(5000)), Cpus: "0", Idle: ptr(int64(1))},
-		Memory: &specs.LinuxMemory{Limit: ptr(int64(32 << 20)), Swap: ptr(int64(32 << 20)), Reservation: ptr(int64(1 << 20)), Swappiness: ptr(uint64(11)),
-			DisableOOMKiller: ptr(true)},
-		Pids: &specs.LinuxPids{Limit: ptr(int64(5))},
+		CPU:    &specs.LinuxCPU{Shares: ptr(uint64(500)), Quota: ptr(int64(5000)), Period: ptr(uint64(5000)), Cpus: "0", Idle: ptr(int64(1))},
+		Memory: memory,
+		Pids:   &specs.LinuxPids{Limit: ptr(int64(5))},
 		BlockIO: &specs.LinuxBlockIO{
 			ThrottleReadBpsDevice:   []specs.LinuxThrottleDevice{rate(one, 2000), rate(two, 3000)},
 			ThrottleWriteIOPSDevice: []specs.LinuxThrottleDevice{rate(specs.LinuxBlockIODevice{Major: 4095, Minor: 1<<20 - 1}, 5)},
