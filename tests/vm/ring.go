@@ -42,7 +42,7 @@ const (
 var boots = []boot{
 	{"cgroup v2", "", []suiteOf{
 		{"internal/devfilter", "", nil},
-		{"internal/cgroup", "", []string{"-test.run=^(TestMakeAndRemoveInEveryHierarchy|TestCloneIntoCgroup|TestControllersAreEnabled)$"}},
+		{"internal/cgroup", "", []string{"-test.run=^(TestMakeAndRemoveInEveryHierarchy|TestCloneIntoCgroup|TestControllersAreEnabled|TestDelegate)$"}},
 		{"tests/integration", "vm", []string{"-test.run=" + underV2}},
 	}},
 	{"cgroup v1", appendV1, []suiteOf{
