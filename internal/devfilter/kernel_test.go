@@ -104,7 +104,7 @@ const denied = int(unix.EPERM)
 
 func attach(t *testing.T, cgroup string, lines ...string) {
 	t.Helper()
-	if err := Attach(cgroup, Compile(mustParse(t, lines...))); err != nil {
+	if err := Attach(cgroup, mustCompile(t, mustParse(t, lines...))); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -159,7 +159,7 @@ func TestVerifier(t *testing.T) {
 	r := rand.New(rand.NewSource(2))
 	for range 300 {
 		rules := randomRules(r)
-		fd, err := load(Compile(rules))
+		fd, err := load(mustCompile(t, rules))
 		if err != nil {
 			t.Fatalf("%+v: %v", rules, err)
 		}
@@ -172,7 +172,7 @@ func TestVerifier(t *testing.T) {
 
 func TestAttachRefuses(t *testing.T) {
 	for _, dir := range []string{t.TempDir(), "/not/there"} {
-		if err := Attach(dir, Compile(nil)); err == nil {
+		if err := Attach(dir, mustCompile(t, nil)); err == nil {
 			t.Errorf("attached to %s", dir)
 		}
 	}
