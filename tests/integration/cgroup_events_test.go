@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // The form of events --stats, as engines decode it.
@@ -323,4 +325,37 @@ func TestStats(t *testing.T) {
 	_ = cmd.Wait()
 	expect(t, "exit code", done().Code, 0)
 	a.remove()
+}
+
+// TestStatsOnTerminal: the table is drawn again and again in its place.
+func TestStatsOnTerminal(t *testing.T) {
+	if !isTare {
+		t.Skip("runc has no such command")
+	}
+	b := newBox(t, prober("quiet", "pause"))
+	b.launch()
+	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	b.must(err)
+	terminal := os.NewFile(uintptr(fd), "ptmx")
+	defer terminal.Close()
+	b.must(unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	b.must(err)
+	other, err := os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
+	b.must(err)
+	cmd, _ := b.command("stats", "--interval=20ms", b.id)
+	cmd.Stdout = other
+	b.must(cmd.Start())
+	other.Close()
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	var text []byte
+	buf := make([]byte, 4096)
+	b.until("three tables", func() bool {
+		n, _ := unix.Read(fd, buf)
+		text = append(text, buf[:max(n, 0)]...)
+		return strings.Count(string(text), "\x1b[H\x1b[JID ") >= 3 && strings.Count(string(text), "\n"+b.id+" ") >= 3
+	})
+	b.kill("KILL")
+	_ = cmd.Wait()
+	expect(t, "exit code", cmd.ProcessState.ExitCode(), 0)
 }
