@@ -179,6 +179,44 @@ func TestEventsNumbers(t *testing.T) {
 	}
 }
 
+// TestEventsPressure: two that want one CPU wait for it, and that shows wherever a
+// v2 tree measures it.
+func TestEventsPressure(t *testing.T) {
+	if !isTare {
+		t.Skip("runc 1.1 has no pressure")
+	}
+	b := newShellBox(t, "while :; do :; done & while :; do :; done", func(s *specs.Spec) { s.Linux.Resources.CPU = &specs.LinuxCPU{Cpus: "0"} })
+	b.launch()
+	found := ""
+	for _, d := range cgroupDirs(b.id) {
+		if _, err := os.ReadFile(d + "/cpu.pressure"); err == nil {
+			found = d + "/cpu.pressure"
+		}
+	}
+	if found == "" {
+		t.Skip("no cgroup of the container has a readable cpu.pressure")
+	}
+	var e struct {
+		Data struct {
+			CPU struct {
+				PSI struct {
+					Some, Full struct {
+						Avg10, Avg60, Avg300 float64
+						Total                uint64
+					}
+				}
+			}
+		}
+	}
+	b.until("the pressure", func() bool {
+		b.must(json.Unmarshal([]byte(b.ok("events", "--stats", b.id).Stdout), &e))
+		return e.Data.CPU.PSI.Some.Avg10 > 1
+	})
+	if total := e.Data.CPU.PSI.Some.Total; total == 0 || e.Data.CPU.PSI.Some.Avg10 > 100 {
+		t.Errorf("pressure %+v, the kernel says %s", e.Data.CPU.PSI, readText(t, found))
+	}
+}
+
 // TestEventsNetwork: the interfaces are those of the container, and without a
 // namespace of its own there are none.
 func TestEventsNetwork(t *testing.T) {
