@@ -284,3 +284,22 @@ func TestExecLog(t *testing.T) {
 	expect(t, "message", rec.Msg, strings.TrimSpace(strings.TrimPrefix(r.Stderr, "tare: ")))
 	b.remove("--force")
 }
+
+// TestExecOutOfRoom: what the container's limits do not let in says so.
+func TestExecOutOfRoom(t *testing.T) {
+	b := running(t, func(s *specs.Spec) { s.Linux.Resources.Pids = &specs.LinuxPids{Limit: ptr(int64(1))} })
+	found := false
+	for name := range cgroupOf(readText(t, procPath(b.pid, "cgroup"))) {
+		found = found || name == "pids" || name == "" && fileExists("/sys/fs/cgroup/cgroup.controllers")
+	}
+	if !found {
+		t.Skip("this host lacks the pids controller")
+	}
+	b.execFails([]string{"exec failed: ", "clone", "resource temporarily unavailable"}, b.id, "/prober")
+	b.remove("--force")
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
