@@ -2,7 +2,7 @@
 #pragma once
 
 #define PLAN_MAGIC 0x314e414c50455241ull
-#define PLAN_ABI 0xb39684bc5c3b53e6ull
+#define PLAN_ABI 0xf5283a5336d5646ull
 #define PLAN_HEADER_SIZE 64
 #define PLAN_OP_SIZE 64
 #define PLAN_MAX_SIZE 16777216
@@ -105,10 +105,11 @@ enum op_code {
 	OP_FD_CLOSE = 81,
 	OP_EXEC = 82,
 	OP_NS_ENTER = 83,
-	OP_ROOT_ENTER = 84,
-	OP_CONSOLE = 85,
+	OP_CPU_ENTER = 84,
+	OP_ROOT_ENTER = 85,
+	OP_CONSOLE = 86,
 };
-#define OP_COUNT 86
+#define OP_COUNT 87
 
 enum plan_step {
 	STEP_NONE = 0,
@@ -350,6 +351,8 @@ enum {
 	NS_ENTER_TYPES = 0,
 	NS_ENTER_TARGET = 1,
 	NS_ENTER_PID = 2,
+	CPU_ENTER_CPUS = 0,
+	CPU_ENTER_MASK = 0,
 	ROOT_ENTER_ROOT = 0,
 	CONSOLE_SOCKET = 0,
 	CONSOLE_ROWS = 1,
@@ -468,6 +471,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_FD_CLOSE] = {1, 8, 10, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_EXEC] = {1, 10, 10, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {KIND_LIST, 0}},
 	[OP_NS_ENTER] = {1, 2, 2, 0, 0x80100, {KIND_NUM, KIND_SLOT_IN, KIND_NUM, 0}, {0, 0, 0}, {0, 0}},
+	[OP_CPU_ENTER] = {1, 2, 2, 0, 0x1, {0, 0, 0, 0}, {KIND_STR_OPT, 0, 0}, {KIND_BYTES, 0}},
 	[OP_ROOT_ENTER] = {1, 6, 6, 1, 0x0, {KIND_SLOT_OPT, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_CONSOLE] = {1, 6, 7, 0, 0x100000, {KIND_SLOT_IN, KIND_NUM, KIND_NUM, 0}, {0, 0, 0}, {0, 0}},
 };

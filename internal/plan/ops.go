@@ -96,6 +96,7 @@ const (
 	OpFdClose
 	OpExec
 	OpNsEnter
+	OpCPUEnter
 	OpRootEnter
 	OpConsole
 

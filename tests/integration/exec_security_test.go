@@ -104,10 +104,14 @@ func (b *box) lookForHostFiles() (inits int) {
 		for _, e := range entries {
 			name := "/proc/" + pid + "/fd/" + e.Name()
 			to, err := os.Readlink(name)
-			if err != nil || !isDir(name) {
+			if err != nil {
 				continue
 			}
-			if !sameFile(name, procPath(b.pid, "root")) {
+			open, err := os.Stat(name) // once: it may be gone by the second time
+			if err != nil || !open.IsDir() {
+				continue
+			}
+			if root, err := os.Stat(procPath(b.pid, "root")); err != nil || !os.SameFile(open, root) {
 				b.t.Errorf("the init in the container has the directory %s open", to)
 			}
 		}
