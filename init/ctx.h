@@ -195,5 +195,6 @@ HANDLER(gate);
 HANDLER(fd_close);
 HANDLER(exec);
 HANDLER(ns_enter);
+HANDLER(cpu_enter);
 HANDLER(root_enter);
 HANDLER(console);

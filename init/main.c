@@ -118,6 +118,7 @@ static int dispatch(struct ctx *c, const struct op *op)
 		CASE(FD_CLOSE, fd_close)
 		CASE(EXEC, exec)
 		CASE(NS_ENTER, ns_enter)
+		CASE(CPU_ENTER, cpu_enter)
 		CASE(ROOT_ENTER, root_enter)
 		CASE(CONSOLE, console)
 #undef CASE

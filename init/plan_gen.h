@@ -2,7 +2,7 @@
 #pragma once
 
 #define PLAN_MAGIC 0x314e414c50455241ull
-#define PLAN_ABI 0xa57a0d9e72888959ull
+#define PLAN_ABI 0x4bff274afb68dc0dull
 #define PLAN_HEADER_SIZE 64
 #define PLAN_OP_SIZE 64
 #define PLAN_MAX_SIZE 16777216
@@ -114,10 +114,11 @@ enum op_code {
 	OP_FD_CLOSE = 88,
 	OP_EXEC = 89,
 	OP_NS_ENTER = 90,
-	OP_ROOT_ENTER = 91,
-	OP_CONSOLE = 92,
+	OP_CPU_ENTER = 91,
+	OP_ROOT_ENTER = 92,
+	OP_CONSOLE = 93,
 };
-#define OP_COUNT 93
+#define OP_COUNT 94
 
 enum plan_step {
 	STEP_NONE = 0,
@@ -375,6 +376,8 @@ enum {
 	NS_ENTER_TYPES = 0,
 	NS_ENTER_TARGET = 1,
 	NS_ENTER_PID = 2,
+	CPU_ENTER_CPUS = 0,
+	CPU_ENTER_MASK = 0,
 	ROOT_ENTER_ROOT = 0,
 	CONSOLE_SOCKET = 0,
 	CONSOLE_ROWS = 1,
@@ -501,6 +504,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_FD_CLOSE] = {1, 8, 10, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_EXEC] = {1, 10, 10, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {KIND_LIST, 0}},
 	[OP_NS_ENTER] = {1, 2, 2, 0, 0x80100, {KIND_NUM, KIND_SLOT_IN, KIND_NUM, 0}, {0, 0, 0}, {0, 0}},
+	[OP_CPU_ENTER] = {1, 2, 2, 0, 0x1, {0, 0, 0, 0}, {KIND_STR_OPT, 0, 0}, {KIND_BYTES, 0}},
 	[OP_ROOT_ENTER] = {1, 6, 6, 1, 0x0, {KIND_SLOT_OPT, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_CONSOLE] = {1, 6, 7, 0, 0x100000, {KIND_SLOT_IN, KIND_NUM, KIND_NUM, 0}, {0, 0, 0}, {0, 0}},
 };

@@ -80,8 +80,15 @@ func TestOpenTargetProvesIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	unix.Close(fd)
-	if _, err := openTarget(os.Getpid(), start+1); !errors.Is(err, unix.ESRCH) {
-		t.Errorf("another start time: %v", err)
+	root, err := openRoot(os.Getpid(), start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(root)
+	for _, open := range []func(int, uint64) (int, error){openTarget, openRoot} {
+		if _, err := open(os.Getpid(), start+1); !errors.Is(err, unix.ESRCH) {
+			t.Errorf("another start time: %v", err)
+		}
 	}
 }
 

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0xa57a0d9e72888959
+const abiHash uint64 = 0x4bff274afb68dc0d

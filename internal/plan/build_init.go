@@ -27,6 +27,11 @@ func NsEnter(field string, types uint64, target Slot, pid int, flags uint32) Op 
 	return Op{Code: OpNsEnter, Field: field, Flags: flags, Num: [4]uint64{types, uint64(target), uint64(pid)}}
 }
 
+// CPUEnter is Affinity in the phase enter.
+func CPUEnter(field, cpus string, mask []byte, flags uint32) Op {
+	return Op{Code: OpCPUEnter, Field: field, Flags: flags, Str: [3]string{cpus}, Blob: [2][]byte{mask}}
+}
+
 // RootEnter makes the directory of the slot the root, or with NoSlot finds the
 // one that the mount namespace has.
 func RootEnter(field string, root Slot) Op {

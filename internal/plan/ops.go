@@ -103,6 +103,7 @@ const (
 	OpFdClose
 	OpExec
 	OpNsEnter
+	OpCPUEnter
 	OpRootEnter
 	OpConsole
 

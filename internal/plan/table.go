@@ -254,6 +254,8 @@ var table = [opCount]opRow{
 		doc:   "join namespaces of the container's process, all at once",
 		args:  []arg{bits("types", 0, nsBits), in("target", 1), num("pid", 2)},
 		flags: []bitName{{uint64(FlagKeepGroups), "keep-groups"}, {uint64(FlagClose), "close"}}},
+	OpCPUEnter: {name: "cpu-enter", side: Init, phase: PhaseEnter,
+		doc: "set the CPUs this process may use, as soon as it is in its cgroups", args: []arg{strOpt("cpus", 0), {name: "mask", kind: argBytes, at: 0}}, flags: ignoreFlag},
 	OpRootEnter: {name: "root-enter", side: Init, phase: PhaseSwitch,
 		doc: "take the container's root directory for one's own", args: []arg{inOpt("root", 0)}, fills: []Slot{SlotRoot}},
 	OpConsole: {name: "console", side: Init, phase: PhaseSwitch, last: PhaseSeal, uses: []Slot{SlotRoot},

@@ -40,16 +40,16 @@ func TestConfigIsKept(t *testing.T) {
 				t.Fatal(err)
 			}
 			plain.Unlock()
-			whole, err := s.LoadConfig(id)
+			whole, data, err := s.LoadConfig(id)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if string(whole.Config) != config || whole.Pid != 8+n || whole.ID != id {
+			if string(whole.Config) != config || !strings.HasSuffix(string(data), config) || whole.Pid != 8+n || whole.ID != id {
 				t.Errorf("%s: pid %d and %d bytes of config, expected %d", id, whole.Pid, len(whole.Config), len(config))
 			}
 		}
 	}
-	if _, err := s.LoadConfig("none"); !errors.Is(err, ErrNotExist) {
+	if _, _, err := s.LoadConfig("none"); !errors.Is(err, ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 }
@@ -61,7 +61,7 @@ func TestRecordWithoutConfig(t *testing.T) {
 	if err := os.WriteFile(s.path("x", ".json"), st.Encode(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := s.LoadConfig("x")
+	r, _, err := s.LoadConfig("x")
 	if err != nil || len(r.Config) != 0 || r.Pid != st.Pid {
 		t.Errorf("%v, %+v", err, r)
 	}

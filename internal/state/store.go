@@ -163,25 +163,23 @@ func flockWithin(fd int, wait time.Duration) error {
 	}
 }
 
-// LoadConfig reads a record, without the lock, with the config.
-func (s *Store) LoadConfig(id string) (*Record, error) {
+// LoadConfig reads a record, without the lock, with the config. The bytes that it
+// returns are both: as long as they are the same, so is the record.
+func (s *Store) LoadConfig(id string) (*Record, []byte, error) {
+	if err := CheckID(id); err != nil {
+		return nil, nil, err
+	}
+	data, err := sys.ReadFile(s.path(id, ".json"), maxRecord)
+	if err == nil {
+		line, config, _ := bytes.Cut(data, newline)
+		if st, err := Decode(line); err == nil && st.Pid != 0 {
+			st.ID = id
+			return &Record{State: *st, store: s, fd: -1, Config: config}, data, nil
+		}
+	}
+	// One that is not there, is broken, or is being written: in other words.
 	r, err := s.Load(id, false)
-	if err != nil {
-		return nil, err
-	}
-	path := s.path(id, ".json")
-	data, err := sys.ReadFile(path, maxRecord)
-	if err != nil {
-		return nil, err
-	}
-	// One file was read twice: what counts is what it was the second time.
-	line, config, _ := bytes.Cut(data, newline)
-	st, err := Decode(line)
-	if err != nil {
-		return nil, fmt.Errorf("state of container %q: %w", id, err)
-	}
-	r.State, r.Config = *st, config
-	return r, nil
+	return r, nil, err
 }
 
 // newline separates the record from the config.

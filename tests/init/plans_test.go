@@ -58,6 +58,7 @@ func fullPlan() *plan.Plan {
 		plan.NetdevMove(`linux.netDevices["eth1"]`, "eth1", "eth%d"),
 		plan.SyncAwait("host-part-done"),
 		plan.NsEnter("linux.namespaces", allNamespaces, target, 42, plan.FlagKeepGroups|plan.FlagClose),
+		plan.CPUEnter("process.execCPUAffinity.final", "0", []byte{1, 0, 0, 0, 0, 0, 0, 0}, 0),
 		plan.Session(),
 		plan.Keyring("_ses.a"),
 		plan.LoopbackUp("linux.namespaces[0]"),

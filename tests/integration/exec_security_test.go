@@ -104,7 +104,7 @@ func (b *box) lookForHostFiles() (inits int) {
 		for _, e := range entries {
 			name := "/proc/" + pid + "/fd/" + e.Name()
 			to, err := os.Readlink(name)
-			if err != nil || !isDir(name) {
+			if err != nil {
 				continue
 			}
 			same := sameFile(name, procPath(b.pid, "root"))

@@ -88,6 +88,7 @@ var table = map[plan.Code]opTest{
 	plan.OpExec:          {effect: execEffect, failure: execFailure},
 
 	plan.OpNsEnter:   {effect: nsEnterEffect, failure: nsEnterFailure},
+	plan.OpCPUEnter:  {effect: cpuEnterEffect, failure: cpuEnterFailure},
 	plan.OpRootEnter: {effect: rootEnterEffect, failure: rootEnterFailure},
 	plan.OpConsole:   {effect: consoleEffect, failure: consoleFailure},
 }
