@@ -54,7 +54,7 @@ func census() map[string]bool {
 // stateRoots are where the engines let the runtimes keep their state, and where
 // the runtimes keep it by themselves.
 var stateRoots = []string{
-	"/run/tare", "/run/runc", "/run/docker/runtime-runc/moby", "/run/docker/runtime-tare/moby",
+	"/run/tare", "/run/runc", "/run/crun", "/run/docker/runtime-runc/moby", "/run/docker/runtime-tare/moby",
 	"/run/containerd/runc/default", "/run/containerd/runc/k8s.io",
 }
 
@@ -66,7 +66,7 @@ var first map[string]bool
 func allowed(line string) bool {
 	for _, word := range []string{
 		"mount /run/docker/netns/default", "mount /var/lib/docker", "mount /var/lib/containers/storage/overlay",
-		"mount /run/netns", "link docker0", "link cni0", "link cni-podman0",
+		"mount /run/netns", "link docker0", "link cni0", "link cni-podman0", "link cni-podman1",
 	} {
 		if line == word {
 			return true

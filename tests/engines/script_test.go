@@ -126,12 +126,15 @@ func transcript(folder, name, rt string) string {
 	return text
 }
 
+var logTime = regexp.MustCompile(`time="20[^"]*"`)
+
 var longID = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 
 // normal replaces names and numbers that differ in every run.
 func normal(text, rt, label string) string {
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	text = strings.ReplaceAll(text, label, "NAME")
+	text = logTime.ReplaceAllString(text, `time="TIME"`)
 	text = longID.ReplaceAllString(text, "ID")
 	return regexp.MustCompile(`\b`+rt+`\b`).ReplaceAllString(text, "RUNTIME")
 }

@@ -55,3 +55,10 @@ cgone() {
 	until_ sh -c "ctr tasks rm -f ${1:-$N} || ! ctr tasks ls -q | grep -qx ${1:-$N}"
 	ctr containers rm "${1:-$N}"
 }
+
+# podman: a container of this script's runtime and name.
+pod_() { podman --runtime "$RT" "$@"; }
+prun() { podman --runtime "$RT" run --network none --name "$N" "$@"; }
+pbox() { podman --runtime "$RT" run --rm --network none "$@"; }
+plook() { podman inspect --format "$1" "${2:-$N}"; }
+pgone() { podman rm -f -t 0 "${1:-$N}" >/dev/null; }

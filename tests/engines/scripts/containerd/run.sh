@@ -22,7 +22,7 @@ crun --rm --allow-new-privs "$BOX" "$N" grep -E 'CapEff|Seccomp:|NoNewPrivs' /pr
 crun --rm --device /dev/fuse "$BOX" "$N" sh -c 'exec 3<>/dev/fuse && echo opened'
 crun --rm --net-host "$BOX" "$N" readlink /proc/self/ns/net >net
 [ "$(cat net)" = "$(readlink /proc/self/ns/net)" ] && echo "the host's network"
-crun --rm --rootfs-propagation shared --annotation a.b=c "$BOX" "$N" sh -c 'grep " / " /proc/self/mountinfo | grep -c shared'
+crun --rm --rootfs-propagation shared --annotation a.b=c "$BOX" "$N" sh -c 'grep " / " /proc/self/mountinfo | grep -q shared: && echo "root is shared" || echo "root is not shared"'
 echo "# a user namespace"
 crun --rm --uidmap 0:100000:65536 --gidmap 0:100000:65536 "$BOX" "$N" sh -c 'id; cat /proc/self/uid_map | tr -s " "; touch /tmp/x && ls -ln /tmp/x | cut -c 1-10; cat /dev/null && echo devices; hostname inside 2>&1; ls -ln /proc/1/ns/user | wc -l'
 echo "# a terminal"
