@@ -27,6 +27,7 @@ type Container struct {
 	child   bool // the process is a child of this program
 	// terminal is the master of the container's terminal, which came to this program.
 	terminal *os.File
+	creation *creation // read by Process and Exec
 	// Warnings are what the spec says to warn about and go on; Create fills it.
 	Warnings []string
 }
@@ -47,6 +48,14 @@ func (r *Runtime) load(id string, lock bool) (*state.Record, error) {
 		return nil, err
 	}
 	return store.Load(id, lock)
+}
+
+// Find returns a handle on the container with the id without looking whether
+// there is one, which its methods do. Until then it knows nothing but the id.
+func (r *Runtime) Find(id string) *Container {
+	c := &Container{runtime: r, rec: &state.Record{}}
+	c.rec.ID = id
+	return c
 }
 
 // ID is the container's name.

@@ -57,7 +57,7 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	// reading the config and making the cgroups together.
 	net := earlyNetwork(spec)
 	defer net.drop()
-	spec = o.sized(spec)
+	spec = o.activated(o.sized(spec), r.root)
 	res, err := o.compile(spec, gate)
 	if err != nil {
 		return nil, err
@@ -79,7 +79,16 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	}
 	h := newHost(res.Plan, rec, &o)
 	h.net = net
-	err = h.run()
+	if rec.Notify {
+		err = rec.MakeNotifyDir()
+	}
+	var ready *listener
+	if err == nil && rec.Notify && !gate {
+		ready, err = listen(rec)
+	}
+	if err == nil {
+		err = h.run()
+	}
 	if err == nil && !gate {
 		err = h.finish()
 	}
@@ -95,11 +104,24 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	h.letGo()
 	defer h.closeDevices()
 	if err != nil {
+		ready.close()
 		h.fail()
 		return nil, err
 	}
 	rec.Unlock()
-	return &Container{runtime: r, rec: rec, Warnings: res.Warnings, child: true, terminal: terminal}, nil
+	ctr := &Container{runtime: r, rec: rec, Warnings: res.Warnings, child: true, terminal: terminal}
+	switch {
+	case ready == nil:
+	case o.Detach:
+		ctr.Warnings = append(ctr.Warnings, ready.forward(o.NotifySocket, rec, true)...)
+		ready.close()
+	default:
+		go func() { // this program stands in for the container, and so is the main one
+			ready.forward(o.NotifySocket, rec, false)
+			ready.close()
+		}()
+	}
+	return ctr, nil
 }
 
 // letGo ends what binds this program to the init.
@@ -153,6 +175,7 @@ func fillRecord(rec *state.Record, o *CreateOptions, spec *specs.Spec, res *spec
 		}
 	}
 	rec.NoKeyring = o.NoNewKeyring
+	rec.Notify = o.NotifySocket != ""
 	recordRdt(rec, res.RdtGroups)
 	if res.HostMounts {
 		rec.HostMounts, rec.MountNS = true, res.MountNS

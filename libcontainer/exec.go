@@ -1,6 +1,7 @@
 package libcontainer
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -168,15 +169,29 @@ func (c *Container) execPlan(o *ExecOptions, check bool) (*specconv.Result, *sta
 	return res, rec, err
 }
 
-// created reads the record and the config that the container was created with.
+// creation is a record with the config that the container was created with,
+// decoded, and the bytes of both.
+type creation struct {
+	rec  *state.Record
+	spec *specs.Spec
+	data []byte
+}
+
+// created reads the record. What was decoded before is not decoded again.
 func (c *Container) created() (*state.Record, *specs.Spec, error) {
 	store, err := state.Open(c.runtime.root, false)
 	if err != nil {
 		return nil, nil, err
 	}
-	rec, err := store.LoadConfig(c.rec.ID)
+	rec, data, err := store.LoadConfig(c.rec.ID)
 	if err != nil {
 		return nil, nil, err
+	}
+	if old := c.creation; old != nil && data != nil && bytes.Equal(old.data, data) {
+		return old.rec, old.spec, nil
+	}
+	if rec.Pid == 0 { // nobody is there to join, as the caller will find
+		return rec, &specs.Spec{}, nil
 	}
 	if len(rec.Config) == 0 {
 		return nil, nil, fmt.Errorf("the record of container %q does not have the config that it was created with", rec.ID)
@@ -185,6 +200,7 @@ func (c *Container) created() (*state.Record, *specs.Spec, error) {
 	if err := errs.Err(); err != nil {
 		return nil, nil, fmt.Errorf("recorded config of container %q: %w", rec.ID, err)
 	}
+	c.creation = &creation{rec, spec, data}
 	return rec, spec, nil
 }
 
@@ -195,7 +211,8 @@ func (c *Container) Process() (*specs.Process, error) {
 	if err != nil || spec.Process == nil {
 		return nil, err
 	}
-	return spec.Process, nil
+	p := *spec.Process
+	return &p, nil
 }
 
 // LoadProcess reads and decodes a file with a process (config.md, Process).

@@ -162,7 +162,7 @@ func (h *host) prepare(op *plan.Op) (int, error) {
 	case plan.OpCgroupOpen:
 		return openCgroup(op.CgroupOpenArgs())
 	case plan.OpRootOpen:
-		return openRoot(op.RootOpenArgs())
+		return openRoot(op.RootOpenArgs(), h.rec.PidStart)
 	case plan.OpConsoleOpen:
 		return h.openConsole(op.ConsoleOpenArgs())
 	case plan.OpSpawnAffinity:

@@ -56,10 +56,17 @@ type CreateOptions struct {
 	// ConsoleSize is asked for the size of a terminal that the config gives none.
 	ConsoleSize func() *specs.Box
 	// Program is what the caller calls itself in a message; "" is tare.
-	Program       string
-	NoPivot       bool
-	NoNewKeyring  bool
-	PreserveFDs   int // descriptors 3 and up that the process inherits
+	Program      string
+	NoPivot      bool
+	NoNewKeyring bool
+	PreserveFDs  int // descriptors that the process inherits, from 3 on behind those of ListenFDs
+	// ListenFDs counts the sockets from descriptor 3 on that the process inherits,
+	// and is told of, by the protocol of sd_listen_fds(3); ListenNames are their names.
+	ListenFDs   int
+	ListenNames string
+	// NotifySocket is where the caller is told that the program is ready
+	// (sd_notify(3)). Start and Run then wait until it says so.
+	NotifySocket  string
 	SystemdCgroup bool
 	NoCgroup      bool // --cgroup-manager=disabled
 }
@@ -137,7 +144,7 @@ func (o *CreateOptions) compile(spec *specs.Spec, gate bool) (*specconv.Result, 
 	}
 	return specconv.Compile(specconv.Input{ID: o.ID, Bundle: o.Bundle, Spec: spec, Facts: probe.Host(want), Gate: gate,
 		ConsoleSocket: o.ConsoleSocket, PidfdSocket: o.PidfdSocket,
-		NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, PreserveFDs: o.PreserveFDs,
+		NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, PreserveFDs: o.ListenFDs + o.PreserveFDs,
 		SystemdCgroup: o.SystemdCgroup, NoCgroup: o.NoCgroup})
 }
 

@@ -169,12 +169,17 @@ func openCgroup(dir, file string) (int, error) {
 	return fd, nil
 }
 
-// openRoot opens the root directory of a process.
-func openRoot(pid int) (int, error) {
+// openRoot opens the root directory of a process, which is proven to be the one
+// with that start time afterwards.
+func openRoot(pid int, start uint64) (int, error) {
 	name := "/proc/" + strconv.Itoa(pid) + "/root"
 	fd, err := sys.Open(name, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return -1, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	if got, _, ok := state.StartTime(pid); !ok || got != start {
+		unix.Close(fd)
+		return -1, &fs.PathError{Op: "open", Path: name, Err: unix.ESRCH}
 	}
 	return fd, nil
 }

@@ -73,9 +73,6 @@ func FillProcess(container, exec *specs.Process) *specs.Process {
 	if p.ExecCPUAffinity == nil {
 		p.ExecCPUAffinity = container.ExecCPUAffinity
 	}
-	if p.Cwd == "" {
-		p.Cwd = container.Cwd
-	}
 	return &p
 }
 

@@ -110,7 +110,7 @@ func TestFillProcess(t *testing.T) {
 		IOPriority: &specs.LinuxIOPriority{Class: "IOPRIO_CLASS_IDLE"}, ExecCPUAffinity: &specs.CPUAffinity{Final: "0"}}
 	got := FillProcess(container, &specs.Process{Args: []string{"x"}})
 	want := *container
-	want.Args, want.Env, want.Terminal, want.NoNewPrivileges, want.User = []string{"x"}, nil, false, false, specs.User{}
+	want.Args, want.Env, want.Cwd, want.Terminal, want.NoNewPrivileges, want.User = []string{"x"}, nil, "", false, false, specs.User{}
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("got  %+v\nwant %+v", *got, want)
 	}

@@ -22,7 +22,7 @@ const (
 // GlobalFlags stand in front of the command.
 var GlobalFlags = []*Flag{
 	{Name: "root", Kind: Text, Arg: "DIR", Usage: "directory of the containers' states (default: /run/tare; rootless: $XDG_RUNTIME_DIR/tare)"},
-	{Name: "log", Kind: Text, Arg: "FILE", Usage: "append errors and warnings to FILE; a prefix file: is allowed"},
+	{Name: "log", Kind: Text, Arg: "FILE", Usage: "append errors and warnings to FILE, or file:FILE; or send them to journald:ID or syslog:ID"},
 	{Name: "log-format", Kind: Text, Arg: "FORMAT", Default: "text", Usage: "format of the log: text or json"},
 	{Name: "log-level", Kind: Text, Arg: "LEVEL", Default: "warning", Usage: "least level that is logged: debug, info, warning or error"},
 	{Name: "debug", Kind: Bool, Usage: "log everything, and print warnings on stderr"},
@@ -123,11 +123,13 @@ var Commands = []Command{
 	{
 		Name: "plan", Args: "[ID]", Usage: "show what create would do, without doing it",
 		Description: "Compiles a bundle's config for this host and prints the list of operations, in their order, each with the field of the " +
-			"config that asks for it. Nothing is changed, and no privilege is needed.",
+			"config that asks for it. Nothing is changed, and no privilege is needed. With --process it is the plan by which exec would run " +
+			"that process in the container ID, which must exist.",
 		Flags: []*Flag{
 			&flagBundle, &flagConfig,
 			&flagText,
 			&flagNoPivot, &flagNoNewKeyring, &flagPreserveFDs,
+			{Name: "process", Aliases: []string{"p"}, Kind: Text, Arg: "FILE", Usage: "show what exec would do with the process of FILE"},
 		},
 		max: 1, run: runPlan,
 	},

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 
 	"github.com/tare-oci/tare/libcontainer"
 )
@@ -34,6 +36,10 @@ func (c *call) createOptions(id string) (libcontainer.CreateOptions, error) {
 		return o, err
 	}
 	o.Program = c.program
+	o.NotifySocket = os.Getenv("NOTIFY_SOCKET")
+	if o.ListenFDs, o.ListenNames, err = listenFDs(); err != nil {
+		return o, err
+	}
 	return o, c.sockets(&o.PidFile, &o.ConsoleSocket, &o.PidfdSocket)
 }
 
@@ -70,4 +76,18 @@ func (c *call) bundleOptions(id string) (libcontainer.CreateOptions, error) {
 		}
 	}
 	return o, nil
+}
+
+// listenFDs reads what a service manager says of the sockets that it has passed
+// on (sd_listen_fds(3)). What was meant for another process is not ours.
+func listenFDs() (n int, names string, err error) {
+	count := os.Getenv("LISTEN_FDS")
+	if count == "" || os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return 0, "", nil
+	}
+	n, err = strconv.Atoi(count)
+	if err != nil || n < 0 {
+		return 0, "", fmt.Errorf("LISTEN_FDS %q: is not a number of descriptors", count)
+	}
+	return n, os.Getenv("LISTEN_FDNAMES"), nil
 }

@@ -14,10 +14,11 @@ import (
 )
 
 func runExec(c *call) error {
-	ctr, err := c.container()
+	r, err := c.runtime()
 	if err != nil {
 		return err
 	}
+	ctr := r.Find(c.args[0])
 	o, err := c.execOptions(ctr)
 	if err != nil {
 		return fmt.Errorf("exec failed: %w", err)
@@ -136,7 +137,7 @@ func (c *call) changeProcess(p *specs.Process) error {
 		if err != nil {
 			return fmt.Errorf("--additional-gids %q: %w", g, err)
 		}
-		p.User.AdditionalGids = append(p.User.AdditionalGids, gid)
+		p.User.AdditionalGids = append(slices.Clip(p.User.AdditionalGids), gid)
 	}
 	addCaps(p, f.list("cap"))
 	return nil

@@ -23,7 +23,7 @@ type Link struct {
 const chunk = 4096
 
 // Connect begins to copy. The master becomes the link's. in and out are
-// descriptors; if one of them is a terminal, it is made raw until Finish.
+// descriptors; if in is a terminal, it is made raw until Finish.
 func Connect(master *os.File, in, out int) (*Link, error) {
 	l := &Link{master: master, in: in, out: out, drained: make(chan struct{}), restore: func() {}}
 	// Only its own description: those of the streams are shared with others, which
@@ -34,8 +34,10 @@ func Connect(master *os.File, in, out int) (*Link, error) {
 	if err := unix.Pipe2(l.stop[:], unix.O_CLOEXEC); err != nil {
 		return nil, os.NewSyscallError("pipe", err)
 	}
-	if tty := terminalOf(in, out); tty >= 0 {
-		restore, err := makeRaw(tty)
+	// Keys that come by in are the program's. Those of a terminal that is only
+	// written to still end tare: nobody else could be told.
+	if isTerminal(in) {
+		restore, err := makeRaw(in)
 		if err != nil {
 			return nil, err
 		}

@@ -6,14 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminalOf returns the first of the descriptors that is a terminal, or -1.
-func terminalOf(fds ...int) int {
-	for _, fd := range fds {
-		if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err == nil {
-			return fd
-		}
-	}
-	return -1
+func isTerminal(fd int) bool {
+	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	return err == nil
 }
 
 // OwnSize is the size of the terminal that this program's streams are, nil when

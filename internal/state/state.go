@@ -54,6 +54,9 @@ type State struct {
 	RdtGroups, RdtMade []string
 	// NoKeyring says that the process kept its creator's session keyring.
 	NoKeyring bool
+	// Notify says that ID.notify is a directory that the container has at
+	// /run/notify, for the socket by which it says that it is ready (sd_notify(3)).
+	Notify bool
 	// PidNamespace says that the process is the first of its own pid namespace,
 	// so that all processes of the container end with it.
 	PidNamespace bool
@@ -96,6 +99,9 @@ func (s *State) Encode() []byte {
 	w.Key("pidNamespace").Bool(s.PidNamespace)
 	if s.NoKeyring {
 		w.Key("noKeyring").Bool(true)
+	}
+	if s.Notify {
+		w.Key("notify").Bool(true)
 	}
 	if s.NetNS != 0 {
 		w.Key("netns").Uint(s.NetNS)
@@ -241,6 +247,8 @@ func (s *State) member(d *ojson.Decoder) {
 		s.PidNamespace = d.ReadBool()
 	case "noKeyring":
 		s.NoKeyring = d.ReadBool()
+	case "notify":
+		s.Notify = d.ReadBool()
 	case "netns":
 		s.NetNS = d.ReadUint64()
 	case "network":

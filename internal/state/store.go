@@ -163,25 +163,23 @@ func flockWithin(fd int, wait time.Duration) error {
 	}
 }
 
-// LoadConfig reads a record, without the lock, with the config.
-func (s *Store) LoadConfig(id string) (*Record, error) {
+// LoadConfig reads a record, without the lock, with the config. The bytes that it
+// returns are both: as long as they are the same, so is the record.
+func (s *Store) LoadConfig(id string) (*Record, []byte, error) {
+	if err := CheckID(id); err != nil {
+		return nil, nil, err
+	}
+	data, err := sys.ReadFile(s.path(id, ".json"), maxRecord)
+	if err == nil {
+		line, config, _ := bytes.Cut(data, newline)
+		if st, err := Decode(line); err == nil && st.Pid != 0 {
+			st.ID = id
+			return &Record{State: *st, store: s, fd: -1, Config: config}, data, nil
+		}
+	}
+	// One that is not there, is broken, or is being written: in other words.
 	r, err := s.Load(id, false)
-	if err != nil {
-		return nil, err
-	}
-	path := s.path(id, ".json")
-	data, err := sys.ReadFile(path, maxRecord)
-	if err != nil {
-		return nil, err
-	}
-	// One file was read twice: what counts is what it was the second time.
-	line, config, _ := bytes.Cut(data, newline)
-	st, err := Decode(line)
-	if err != nil {
-		return nil, fmt.Errorf("state of container %q: %w", id, err)
-	}
-	r.State, r.Config = *st, config
-	return r, nil
+	return r, nil, err
 }
 
 // newline separates the record from the config.
@@ -306,8 +304,46 @@ func (r *Record) Unlock() {
 	}
 }
 
+// NotifySocket is the name of the socket in the directory of MakeNotifyDir.
+const NotifySocket = "notify.sock"
+
+// NotifyDir is the directory of a container's readiness socket.
+func NotifyDir(root, id string) string { return root + "/" + id + ".notify" }
+
+// NotifyDir is where the container's readiness socket is made.
+func (r *Record) NotifyDir() string { return NotifyDir(r.store.root, r.ID) }
+
+// MakeNotifyDir makes that directory, which the container's user can search.
+func (r *Record) MakeNotifyDir() error {
+	path := r.NotifyDir()
+	err := syscall.Mkdir(path, 0o755)
+	if err == nil || err == syscall.EEXIST { // of a creator that was killed
+		err = syscall.Chmod(path, 0o755)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "mkdir", Path: path, Err: err}
+	}
+	return nil
+}
+
+// removeNotifyDir removes it; nothing else is ever in it.
+func (r *Record) removeNotifyDir() error {
+	if !r.Notify {
+		return nil
+	}
+	path := r.NotifyDir()
+	_ = syscall.Unlink(path + "/" + NotifySocket)
+	if err := syscall.Rmdir(path); err != nil && err != syscall.ENOENT {
+		return &fs.PathError{Op: "rmdir", Path: path, Err: err}
+	}
+	return nil
+}
+
 // Remove deletes the record and the gate.
 func (r *Record) Remove() error {
+	if err := r.removeNotifyDir(); err != nil {
+		return err
+	}
 	for _, ext := range []string{".gate", ".new", ".json"} {
 		if err := syscall.Unlink(r.store.path(r.ID, ext)); err != nil && err != syscall.ENOENT {
 			return &fs.PathError{Op: "unlink", Path: r.store.path(r.ID, ext), Err: err}
@@ -319,6 +355,9 @@ func (r *Record) Remove() error {
 // Bury removes the container but keeps its record, so that delete can be
 // repeated until the poststop hooks have succeeded.
 func (r *Record) Bury() error {
+	if err := r.removeNotifyDir(); err != nil {
+		return err
+	}
 	_ = syscall.Unlink(r.store.path(r.ID, ".gate"))
 	from, to := r.store.path(r.ID, ".json"), r.store.path(r.ID, ".dead")
 	if err := syscall.Rename(from, to); err != nil && err != syscall.ENOENT {

@@ -1,11 +1,13 @@
 package integration
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -199,4 +201,105 @@ func TestExecSeccomp(t *testing.T) {
 		}
 		b.remove("--force")
 	}
+}
+
+// TestExecStreams: what the caller gives is the process's, and nothing else.
+func TestExecStreams(t *testing.T) {
+	b := newBox(t, prober("pause")).withShell().begin()
+	var files []*os.File
+	for _, n := range []string{"a", "b", "c"} {
+		f, err := os.Create(b.dir + "/io/" + n)
+		b.must(err)
+		defer f.Close()
+		files = append(files, f)
+	}
+	cmd, done := b.command("exec", "--preserve-fds", "2", b.id, "/prober")
+	cmd.ExtraFiles = files
+	b.must(cmd.Run())
+	r := b.parse(done().Stdout)
+	expect(t, "number of descriptors", len(r.Fds), 5)
+	for _, f := range r.Fds {
+		if want := map[int]string{3: "/io/a", 4: "/io/b"}[f.Fd]; f.Fd > 2 && (want == "" || !strings.HasSuffix(f.Target, want)) {
+			t.Errorf("descriptor %d is %s, expected %q", f.Fd, f.Target, want)
+		}
+	}
+	b.execFails([]string{"--preserve-fds 90", "is not open"}, "--preserve-fds", "90", b.id, "/prober")
+	b.execFails([]string{"--preserve-fds -1: must not be negative"}, "--preserve-fds=-1", b.id, "/prober")
+	cmd, done = b.command("exec", b.id, "/bin/cat")
+	cmd.Stdin = strings.NewReader("through\n")
+	b.must(cmd.Run())
+	expect(t, "output", done().Stdout, "through\n")
+	b.remove("--force")
+}
+
+// TestExecForwardsSignals: to tare means to the process.
+func TestExecForwardsSignals(t *testing.T) {
+	b := running(t)
+	cmd, _ := b.command("exec", b.id, "/prober", "quiet", "signals:3")
+	b.must(cmd.Start())
+	name := cmd.Stdout.(*os.File).Name()
+	lines := func() int { return strings.Count(readText(t, name), "\n") }
+	b.until("the process", func() bool { return lines() == 2 })
+	for i, sig := range []unix.Signal{unix.SIGUSR1, unix.SIGTERM, unix.SIGWINCH} {
+		// The last one is caught only when the process has run for a while.
+		b.until("the signal", func() bool {
+			if lines() == 2+i {
+				_ = unix.Kill(cmd.Process.Pid, sig)
+				time.Sleep(20 * time.Millisecond)
+			}
+			return lines() > 2+i
+		})
+	}
+	_ = cmd.Wait()
+	expect(t, "exit code", cmd.ProcessState.ExitCode(), 0)
+	expect(t, "signals", strings.Join(strings.Fields(readText(t, name))[2:5], " "), ",10 ,15 ,28")
+	b.remove("--force")
+}
+
+// TestExecLabels: a label that the kernel would not give is an error, not a
+// process without it.
+func TestExecLabels(t *testing.T) {
+	b := running(t)
+	if _, err := os.Stat("/sys/module/apparmor/parameters/enabled"); err != nil {
+		b.execFails([]string{"process.apparmorProfile", "needs AppArmor"}, "--apparmor", "web", b.id, "/prober")
+	}
+	if _, err := os.Stat("/sys/fs/selinux/class"); err != nil {
+		b.execFails([]string{"process.selinuxLabel", "needs SELinux"}, "--process-label", "u:r:t:s0", b.id, "/prober")
+	}
+	b.remove("--force")
+}
+
+// TestExecLog: one record for one failure, which engines decode.
+func TestExecLog(t *testing.T) {
+	b := running(t)
+	log := b.dir + "/io/log.json"
+	r := b.call("--log", log, "--log-format", "json", "exec", b.id, "nothing")
+	expect(t, "exit code", r.Code, 255)
+	var rec struct {
+		Level, Msg string
+		Time       time.Time
+	}
+	b.must(json.Unmarshal([]byte(readText(t, log)), &rec))
+	expect(t, "level", rec.Level, "error")
+	expect(t, "message", rec.Msg, strings.TrimSpace(strings.TrimPrefix(r.Stderr, "tare: ")))
+	b.remove("--force")
+}
+
+// TestExecOutOfRoom: what the container's limits do not let in says so.
+func TestExecOutOfRoom(t *testing.T) {
+	b := running(t, func(s *specs.Spec) { s.Linux.Resources.Pids = &specs.LinuxPids{Limit: ptr(int64(1))} })
+	found := false
+	for name := range cgroupOf(readText(t, procPath(b.pid, "cgroup"))) {
+		found = found || name == "pids" || name == "" && fileExists("/sys/fs/cgroup/cgroup.controllers")
+	}
+	if !found {
+		t.Skip("this host lacks the pids controller")
+	}
+	b.execFails([]string{"exec failed: ", "clone", "resource temporarily unavailable"}, b.id, "/prober")
+	b.remove("--force")
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

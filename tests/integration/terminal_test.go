@@ -354,3 +354,44 @@ func TestPidfdSocket(t *testing.T) {
 	b.execFails([]string{"--pidfd-socket", "connect"}, "--pidfd-socket", b.dir+"/none", b.id, "/prober")
 	b.remove("--force")
 }
+
+// TestTerminalOfOthers: in a user namespace, for a user, with a read-only root,
+// and where the root was moved instead of pivoted.
+func TestTerminalOfOthers(t *testing.T) {
+	for name, c := range map[string]struct {
+		edit  func(*specs.Spec)
+		flags []string
+		owner int
+	}{
+		"user namespace": {func(s *specs.Spec) { userNamespace(100000)(s); s.Process.User.UID = 5 }, nil, 100000},
+		"read-only root": {func(s *specs.Spec) { s.Root.Readonly = true; s.Mounts[1].Options = append(s.Mounts[1].Options, "ro") }, nil, 0},
+		"no pivot":       {func(*specs.Spec) {}, []string{"--no-pivot"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := shellBox(t, "tty; ls -ln $(tty) /dev/console; echo to console > /dev/console; read x; exit 4", c.edit)
+			if c.owner != 0 {
+				b.own(c.owner)
+			}
+			s := b.socket("tty")
+			b.create(append(c.flags, "--console-socket", s.path)...)
+			_, x := s.terminal()
+			b.start()
+			x.expect("/dev/pts/0\r\n")
+			x.expect("to console\r\n")
+			y := b.execOn(s, "sh", "-c", "tty; exit 0")
+			y.expect("/dev/pts/1\r\n")
+			b.reapFrom(b.dir + "/io/exec-pid")
+			x.enter("\r")
+			expect(t, "exit code", b.wait(), 4)
+			b.remove()
+		})
+	}
+}
+
+// execOn runs a command on a terminal that goes to a socket.
+func (b *box) execOn(s *socket, args ...string) *terminal {
+	b.t.Helper()
+	b.ok(append([]string{"exec", "-d", "-t", "--pid-file", b.dir + "/io/exec-pid", "--console-socket", s.path, b.id}, args...)...)
+	_, x := s.terminal()
+	return x
+}

@@ -105,7 +105,7 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{"state --nope x", 1, `^Incorrect Usage: flag provided but not defined: -nope\n\nNAME:\n   tare state - `, "tare: flag provided but not defined: -nope\n"},
 		{"--nope", 1, `^Incorrect Usage: flag provided but not defined: -nope\n\nNAME:\n   tare - `, "tare: flag provided but not defined: -nope\n"},
 		{"create --bundle", 1, `^Incorrect Usage: flag needs an argument: -bundle\n`, "tare: flag needs an argument: -bundle\n"},
-		{"--root ROOT exec x ls", 255, "^$", "tare: container does not exist: \"x\"\n"},
+		{"--root ROOT exec x ls", 255, "^$", "tare: exec failed: container does not exist: \"x\"\n"},
 		{"exec", 1, `^Incorrect Usage\.\n\nNAME:`, "tare: \"exec\" requires a minimum of 1 argument(s)\n"},
 		{"exec --nope x ls", 1, `^Incorrect Usage: `, "tare: flag provided but not defined: -nope\n"},
 		{"checkpoint --help", 1, "^$", "tare: checkpoint is not in this version of tare\n"},
