@@ -173,9 +173,12 @@ func (c *Container) Kill(sig syscall.Signal, all bool) error {
 		return err
 	}
 	if sig == unix.SIGKILL {
+		// A frozen v1 cgroup keeps even the killed from dying, and so does one that
+		// the container has made itself and frozen.
 		if status == Paused {
-			thaw(rec) // a frozen v1 cgroup keeps even the killed from dying
+			thaw(rec)
 		}
+		thawBelow(rec)
 		if !rec.PidNamespace {
 			return killCgroups(rec)
 		}
@@ -286,8 +289,20 @@ func killInit(rec *state.Record, paused bool) error {
 	if paused {
 		thaw(rec)
 	}
+	if err := waitGone(fd, rec.Pid, frozenWait); err == nil || !rec.CgroupsMade {
+		return waitGone(fd, rec.Pid, removeWait)
+	}
+	// It may wait for the others of its pid namespace, and they may be in a cgroup
+	// that the container has frozen itself, where v1 keeps even the killed.
+	if err := killCgroups(rec); err != nil {
+		return err
+	}
 	return waitGone(fd, rec.Pid, removeWait)
 }
+
+// frozenWait is how long a process may take to die before its cgroups are looked
+// through for what keeps it.
+const frozenWait = 200 * time.Millisecond
 
 func waitGone(pidfd, pid int, timeout time.Duration) error {
 	end := time.Now().Add(timeout)

@@ -35,11 +35,12 @@ podman                     podman
 buildah                    buildah
 umoci                      umoci
 conmon                     conmon
-iptables                   iptables
 uidmap                     newuidmap
 containernetworking-plugins /usr/lib/cni/bridge
 slirp4netns                slirp4netns
 fuse-overlayfs             fuse-overlayfs
+iptables                   iptables
+iproute2                   ip
 "
 case $goal in
 build) wanted=$build ;;

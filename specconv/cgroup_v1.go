@@ -105,7 +105,10 @@ func (c *resourceCompiler) memoryAndSwap1(k controller, m *specs.LinuxMemory) {
 		hasSwap = false
 	}
 	value := strconv.FormatInt(limit, 10)
-	if hasLimit && hasSwap && c.update {
+	if now, known := c.bytesNow(swapFile); hasLimit && hasSwap && known && now != -1 && limit > now {
+		c.write(k, swapField, swapFile, strconv.FormatInt(swap, 10)) // room first
+		hasSwap = false
+	} else if hasLimit && hasSwap && c.update && !known {
 		c.attempt(k, limitField, limitFile, value) // right when falling, too early when rising
 		c.write(k, swapField, swapFile, strconv.FormatInt(swap, 10))
 		c.write(k, limitField, limitFile, value)

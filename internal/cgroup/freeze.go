@@ -43,6 +43,15 @@ func Thaw(mount, rel string, deadline time.Time) error {
 	return setFrozen(mount, rel, false, deadline, nil)
 }
 
+// ThawAll thaws a cgroup of v1's freezer and every cgroup below it that was frozen
+// by itself. It is for processes that are to die; what is gone meanwhile is fine.
+func ThawAll(mount, rel string) {
+	if o, err := (Dir{mount, rel}).open(); err == nil {
+		setFreezer(o.fd, "THAWED")
+		unix.Close(o.fd)
+	}
+}
+
 // thawEvery is the number of tries to freeze a v1 cgroup after which its
 // processes run for a moment. One that waits in the kernel for another that is
 // frozen already, as the caller of vfork(2) does for its child, cannot be frozen
@@ -92,7 +101,7 @@ func setFrozen(mount, rel string, frozen bool, deadline time.Time, cancel <-chan
 				return fail(&Error{Op: "thaw", Path: o.dir.Path(), Err: err})
 			}
 		}
-		o.waitFreezer(min(pause, time.Until(deadline)))
+		o.waitChange(min(pause, time.Until(deadline)))
 		pause = min(2*pause, maxPause)
 	}
 }
@@ -106,9 +115,9 @@ func cancelled(cancel <-chan struct{}) bool {
 	}
 }
 
-// waitFreezer waits for a change of cgroup.events, which v2 announces, at most
-// as long as v1 is left alone between two tries.
-func (o openDir) waitFreezer(pause time.Duration) {
+// waitChange waits for a change of cgroup.events, which v2 announces: that the last
+// process has stopped, or has left. In v1 it only waits.
+func (o openDir) waitChange(pause time.Duration) {
 	if o.v2 {
 		if fd, err := openAt(o.fd, "cgroup.events", unix.O_RDONLY); err == nil {
 			defer unix.Close(fd)

@@ -78,7 +78,9 @@ func refusedHint(dir, name string, err error) string {
 		return "a cgroup gets real-time CPU time only out of that of the cgroup above, where nothing is given by itself"
 	case err == unix.EINVAL && (strings.HasPrefix(name, "cpu.cfs_") || strings.HasPrefix(name, "cpu.max")):
 		return quotaHint(dir)
-	case err == unix.ENODEV && (strings.HasPrefix(name, "blkio.") || strings.HasPrefix(name, "io.") || name == "net_prio.ifpriomap"):
+	case err == unix.ENODEV && name == "net_prio.ifpriomap":
+		return "there is no such interface in the host's first network namespace, the only one that net_prio looks at"
+	case err == unix.ENODEV && (strings.HasPrefix(name, "blkio.") || strings.HasPrefix(name, "io.")):
 		return "there is no such device"
 	case err == unix.EOPNOTSUPP && strings.Contains(name, "weight"):
 		return "the device does not use the I/O scheduler that this file belongs to (/sys/block/NAME/queue/scheduler)"

@@ -145,7 +145,7 @@ func (r *reader) text(name string) []byte {
 	if r.err != nil {
 		return nil
 	}
-	data, err := readAt(r.fd, name, r.buf)
+	data, err := readShort(r.fd, name, r.buf)
 	switch err {
 	case nil:
 		return data
@@ -154,6 +154,28 @@ func (r *reader) text(name string) []byte {
 	}
 	r.err, r.failed = err, name
 	return nil
+}
+
+// shortFile is below what a file of counters gives in one read(2) if it is longer:
+// the kernel shows it as a whole, or a page of it.
+const shortFile = 2048
+
+// readShort is readAt without the read that finds nothing more in a short file.
+func readShort(dirfd int, name string, buf []byte) ([]byte, error) {
+	fd, err := openAt(dirfd, name, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	n, err := retry(func() (int, error) { return unix.Read(fd, buf) })
+	if err != nil {
+		return nil, err
+	}
+	if n < min(shortFile, len(buf)) {
+		return buf[:n], nil
+	}
+	rest, err := readAll(fd, nil)
+	return append(buf[:n:n], rest...), err
 }
 
 // number reads a file of one number; "max" is 1<<64-1.
