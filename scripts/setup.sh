@@ -35,7 +35,6 @@ podman                     podman
 buildah                    buildah
 umoci                      umoci
 conmon                     conmon
-iptables                   iptables
 uidmap                     newuidmap
 containernetworking-plugins /usr/lib/cni/bridge
 slirp4netns                slirp4netns

@@ -21,6 +21,7 @@ type daemon struct {
 	env   []string // beside the tests' own
 	files [][2]string
 	ready []string // succeeds when it serves
+	more  func() error
 
 	once sync.Once
 	err  error
@@ -42,6 +43,7 @@ var (
 		words: []string{"containerd"},
 		files: [][2]string{{"containerd/config.toml", "/etc/containerd/config.toml"}},
 		ready: []string{"ctr", "version"},
+		more:  prepareContainerd,
 	}
 )
 
@@ -53,7 +55,10 @@ func (d *daemon) need(t *testing.T) {
 	t.Helper()
 	needEngines(t)
 	d.once.Do(func() {
-		if d.err = installFiles(d.files); d.err == nil {
+		if d.err = installFiles(d.files); d.err == nil && d.more != nil {
+			d.err = d.more()
+		}
+		if d.err == nil {
 			d.err = d.start()
 		}
 	})

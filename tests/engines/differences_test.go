@@ -23,6 +23,18 @@ var differences = []difference{
 		tare:   "touch: /sys/fs/cgroup/x: Read-only file system\ntouch: /sys/fs/cgroup/cpu/x: Read-only file system\n",
 		why:    "the cgroup mount is asked to be read-only: with tare that includes the tmpfs that holds the v1 hierarchies, which runc leaves writable",
 	},
+	{
+		script: "containerd/run",
+		runc:   "root is not shared\n",
+		tare:   "root is shared\n",
+		why:    "linux.rootfsPropagation is the propagation of the container's root, as the specification says; runc 1.1 applies it to the mounts of the host side before it binds the root",
+	},
+	{
+		script: "podman/pods",
+		runc:   "# what is left of them\ncgroups\ncgroups\n",
+		tare:   "# what is left of them\nnothing\nnothing\n",
+		why:    "the cgroups that a runtime had to make above a container's own are removed with it when they are empty; runc leaves those of a pod in the hierarchies that podman does not know",
+	},
 }
 
 // explain puts the wanted lines in the place of those that differ with a reason.

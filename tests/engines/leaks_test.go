@@ -3,6 +3,7 @@ package engines
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,21 +43,18 @@ func census() map[string]bool {
 	for _, l := range links {
 		out["link "+l.Name()] = true
 	}
-	for _, dir := range stateRoots {
-		states, _ := os.ReadDir(dir)
-		for _, s := range states {
-			out["state "+dir+"/"+s.Name()] = true
+	for _, pattern := range states {
+		found, _ := filepath.Glob(pattern)
+		for _, f := range found {
+			out["state "+f] = true
 		}
 	}
 	return out
 }
 
-// stateRoots are where the engines let the runtimes keep their state, and where
-// the runtimes keep it by themselves.
-var stateRoots = []string{
-	"/run/tare", "/run/runc", "/run/docker/runtime-runc/moby", "/run/docker/runtime-tare/moby",
-	"/run/containerd/runc/default", "/run/containerd/runc/k8s.io",
-}
+// states are where the engines let the runtimes keep their state, and where the
+// runtimes keep it by themselves; of a root without containers nothing remains.
+var states = []string{"/run/tare/*", "/run/runc/*", "/run/docker/runtime-*/moby/*", "/run/containerd/runc/*/*", "/run/user/*/tare/*", "/run/user/*/runc/*"}
 
 // first is the machine before the first daemon.
 var first map[string]bool
@@ -66,7 +64,7 @@ var first map[string]bool
 func allowed(line string) bool {
 	for _, word := range []string{
 		"mount /run/docker/netns/default", "mount /var/lib/docker", "mount /var/lib/containers/storage/overlay",
-		"mount /run/netns", "link docker0", "link cni0", "link cni-podman0",
+		"mount /run/netns", "link docker0", "link cni0", "link cni-podman0", "link cni-podman1",
 	} {
 		if line == word {
 			return true

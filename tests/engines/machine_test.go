@@ -190,9 +190,13 @@ func furnish() error {
 		{"tmpfs", "/sys/fs/cgroup", "tmpfs", "mode=755"}, {"tmpfs", "/run", "tmpfs", "mode=755"},
 		{"tmpfs", "/var/lib", "tmpfs", "mode=755"}, {"tmpfs", "/home", "tmpfs", "mode=755"},
 		{"tmpfs", "/dev/shm", "tmpfs", "mode=1777"}, {"mqueue", "/dev/mqueue", "mqueue", ""},
-		{"tmpfs", "/usr/local/sbin", "tmpfs", "mode=755"}, {"tmpfs", "/root", "tmpfs", "mode=700"},
+		{"tmpfs", "/usr/local/sbin", "tmpfs", "mode=755"}, {"tmpfs", "/root", "tmpfs", "mode=700"}, {"tmpfs", "/opt", "tmpfs", "mode=755"},
 	}
 	binary, err := os.ReadFile(os.Getenv("TARE"))
+	if err != nil {
+		return err
+	}
+	client, err := os.ReadFile(os.Getenv("TARE_ENGINES_CRI"))
 	if err != nil {
 		return err
 	}
@@ -264,6 +268,15 @@ func furnish() error {
 		return err
 	}
 	if err := os.WriteFile(tools+"/pty", self, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(tools+"/cri", client, 0o755); err != nil {
+		return err
+	}
+	if err := os.MkdirAll("/opt/cni", 0o755); err != nil {
+		return err
+	}
+	if err := os.Symlink("/usr/lib/cni", "/opt/cni/bin"); err != nil {
 		return err
 	}
 	if out, err := exec.Command("/usr/sbin/ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {

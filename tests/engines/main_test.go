@@ -84,6 +84,16 @@ func outside() int {
 		fmt.Println("engines: the runtime, built by `make`:", err)
 		return 1
 	}
+	dir, err := os.MkdirTemp("", "tare-engines-")
+	if err != nil {
+		fmt.Println("engines:", err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if out, err := exec.Command("go", "-C", "cri", "build", "-trimpath", "-o", dir+"/cri", ".").CombinedOutput(); err != nil {
+		fmt.Printf("engines: build the client of the CRI: %v\n%s", err, out)
+		return 1
+	}
 	// An interrupted run ends its machine, and then cleans up as always.
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
@@ -95,7 +105,7 @@ func outside() int {
 	if err == nil {
 		var code int
 		code, err = startMachine(ended,
-			"TARE="+runtimePath, "TARE_ENGINES_CGROUPS="+strings.Join(cgroups, "\n"))
+			"TARE="+runtimePath, "TARE_ENGINES_CRI="+dir+"/cri", "TARE_ENGINES_CGROUPS="+strings.Join(cgroups, "\n"))
 		if err == nil {
 			if err := removeCgroups(cgroups); err != nil {
 				fmt.Println("engines:", err)
@@ -185,8 +195,8 @@ func inside(m *testing.M) int {
 		fmt.Println("engines: make the machine:", err)
 		return 1
 	}
-	if os.Getenv("TARE_ENGINES_SHELL") != "" { // to look around, and to try a script
-		sh := exec.Command("/bin/sh")
+	if command := os.Getenv("TARE_ENGINES_SHELL"); command != "" { // to look around, and to try a script
+		sh := exec.Command("/bin/sh", "-c", command)
 		sh.Stdin, sh.Stdout, sh.Stderr = os.Stdin, os.Stdout, os.Stderr
 		if err := sh.Run(); err != nil {
 			fmt.Println("engines:", err)

@@ -18,11 +18,13 @@ import (
 // runtimes, the reference first.
 var runtimes = [...]string{"runc", "tare"}
 
+var runtimePaths = map[string]string{"runc": "/usr/sbin/runc", "tare": "/usr/local/sbin/tare"}
+
 // only runs one of them, while a script is being written.
 var only = os.Getenv("TARE_ENGINES_ONLY")
 
 // scriptLimit ends a script that hangs.
-const scriptLimit = 4 * time.Minute
+const scriptLimit = 3 * time.Minute
 
 // runScripts runs every script of a folder as a subtest. Names that begin with
 // "alone-" run by themselves, after the others.
@@ -110,7 +112,7 @@ func transcript(folder, name, rt string) string {
 	}
 	cmd := exec.CommandContext(ctx, "/bin/sh", "/run/engines/scripts/"+folder+"/"+name+".sh")
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "RT="+rt, "N="+label, "ENGINE="+folder)
+	cmd.Env = append(os.Environ(), "RT="+rt, "RTPATH="+runtimePaths[rt], "N="+label, "ENGINE="+folder)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
@@ -124,12 +126,15 @@ func transcript(folder, name, rt string) string {
 	return text
 }
 
+var logTime = regexp.MustCompile(`time="20[^"]*"`)
+
 var longID = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 
 // normal replaces names and numbers that differ in every run.
 func normal(text, rt, label string) string {
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	text = strings.ReplaceAll(text, label, "NAME")
+	text = logTime.ReplaceAllString(text, `time="TIME"`)
 	text = longID.ReplaceAllString(text, "ID")
 	return regexp.MustCompile(`\b`+rt+`\b`).ReplaceAllString(text, "RUNTIME")
 }

@@ -107,11 +107,11 @@ func (b *box) lookForHostFiles() (inits int) {
 			if err != nil {
 				continue
 			}
-			same := sameFile(name, procPath(b.pid, "root"))
-			if now, err := os.Readlink(name); err != nil || now != to {
-				continue // the descriptor was closed while it was looked at
+			open, err := os.Stat(name) // once: it may be gone by the second time
+			if err != nil || !open.IsDir() {
+				continue
 			}
-			if !same {
+			if root, err := os.Stat(procPath(b.pid, "root")); err != nil || !os.SameFile(open, root) {
 				b.t.Errorf("the init in the container has the directory %s open", to)
 			}
 		}

@@ -45,3 +45,20 @@ dbox() { docker run --rm --network none --runtime "$RT" "$@"; }
 dnet() { docker run --rm --runtime "$RT" "$@"; }
 look() { docker inspect --format "$1" "${2:-$N}"; }
 gone() { docker rm -f -v "${1:-$N}" >/dev/null; }
+
+# containerd: ctr with this script's runtime; the image is box.
+BOX=docker.io/library/box:box
+crun() { ctr run --runc-binary "$RTPATH" "$@"; }
+state() { ctr tasks ls | awk -v n="${1:-$N}" '$1 == n {print $3}'; }
+cgone() {
+	ctr tasks kill --all -s KILL "${1:-$N}" 2>/dev/null
+	until_ sh -c "ctr tasks rm -f ${1:-$N} || ! ctr tasks ls -q | grep -qx ${1:-$N}"
+	ctr containers rm "${1:-$N}"
+}
+
+# podman: a container of this script's runtime and name.
+pod_() { podman --runtime "$RT" "$@"; }
+prun() { podman --runtime "$RT" run --network none --name "$N" "$@"; }
+pbox() { podman --runtime "$RT" run --rm --network none "$@"; }
+plook() { podman inspect --format "$1" "${2:-$N}"; }
+pgone() { podman rm -f -t 0 "${1:-$N}" >/dev/null; }
