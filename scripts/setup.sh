@@ -35,6 +35,7 @@ podman                     podman
 buildah                    buildah
 umoci                      umoci
 conmon                     conmon
+iptables                   iptables
 uidmap                     newuidmap
 containernetworking-plugins /usr/lib/cni/bridge
 slirp4netns                slirp4netns
