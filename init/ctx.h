@@ -56,6 +56,7 @@ struct ctx {
 	u8 mask_attached, null_attached; /* a detached mount can be attached once, then cloned */
 	u8 cwd_done;
 	u8 filtered; /* a system call filter is in force */
+	u8 handing; /* another thread hands its listener to the host */
 	u8 umask_set; /* identity has set the program's; until then it is 0, for exact modes */
 	u8 no_setattr; /* this kernel has no mount_setattr(2) */
 
@@ -121,6 +122,9 @@ int set_attr(struct ctx *c, int fd, u64 attr, u64 propagation, int recursive);
 int attach(struct ctx *c, int tree, int target);
 int attach_with(struct ctx *c, int tree, int target, u64 attr, u64 rattr);
 ulong ms_flags(u32 attr);
+
+/* op_seccomp.c */
+void listener_closed(struct ctx *c);
 
 /* op_proc.c */
 int open_proc(struct ctx *c);

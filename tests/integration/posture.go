@@ -140,7 +140,7 @@ func ordinaryPosture(t *testing.T) observations {
 		"uids": "[0 0 0]", "gids": "[0 0 0]", "groups": "[]", "umask": "022", "capabilities": fmt.Sprintf("{%s %s %s %s %s}", caps, caps, caps, none, none),
 		"no_new_privs": "0", "seccomp": "0", "securebits": "0", "dumpable": "1", "pdeathsig": "0", "subreaper": "0",
 		"signals": fmt.Sprintf("{%s %s %s}", none, none, none), "interval timers": none,
-		"scheduler": "0 flags=0 priority=0 nice=0 io=0", "personality": "0", "memory policy": "0",
+		"personality": "0", "memory policy": "0",
 		"names": "box (none)", "keyring": "keyring;0;0;3f130000;_ses.ID", "cwd": "/", "root": "/", "exe": "/prober", "comm": "prober", "cmdline": "/prober\x00",
 		"args": "[/prober]", "env": "[PATH=/bin:/ TERM=xterm HOME=/]", "session": "true", "process group": "true", "terminal": "0",
 		"timens_offsets": "monotonic 0 0 boottime 0 0", "id maps": "0 0 4294967295 / 0 0 4294967295",
@@ -205,6 +205,11 @@ func inherit(t *testing.T, p observations) {
 	if data, err := os.ReadFile("/proc/self/attr/current"); err == nil {
 		p["label"] = strings.TrimRight(string(data), "\n\x00")
 	}
+	nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0) // 20 less the value
+	if err != nil {
+		t.Fatal(err)
+	}
+	p["scheduler"] = fmt.Sprintf("0 flags=0 priority=0 nice=%d io=0", 20-nice)
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
 		t.Fatal(err)
