@@ -58,6 +58,7 @@ struct ctx {
 	u8 exposed; /* dumpable, for the time being */
 	u8 cwd_done;
 	u8 filtered; /* a system call filter is in force */
+	u8 handing; /* another thread hands its listener to the host */
 	u8 umask_set; /* identity has set the program's; until then it is 0, for exact modes */
 	u8 no_setattr; /* this kernel has no mount_setattr(2) */
 
@@ -123,6 +124,9 @@ int set_attr(struct ctx *c, int fd, u64 attr, u64 propagation, int recursive);
 int attach(struct ctx *c, int tree, int target);
 int attach_with(struct ctx *c, int tree, int target, u64 attr, u64 rattr);
 ulong ms_flags(u32 attr);
+
+/* op_seccomp.c */
+void listener_closed(struct ctx *c);
 
 /* op_proc.c */
 int open_proc(struct ctx *c);

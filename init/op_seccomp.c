@@ -32,6 +32,7 @@ HANDLER(seccomp)
 static struct listener {
 	int sync;
 	int fd; /* 0 until seccomp(2) has returned, then what it returned and 1 */
+	int done; /* the descriptor is closed on this side */
 	struct report report;
 	u8 stack[4096] __attribute__((aligned(16)));
 } listener;
@@ -76,8 +77,10 @@ __attribute__((noreturn, used)) static void listener_thread(struct listener *l)
 		(void)sys0(__NR_sched_yield);
 	if (fd > 0) {
 		send_listener(l, fd - 1);
+		/* A filter whose listener is open here would wait for an agent that is dead. */
 		(void)sys_close(fd - 1);
 	}
+	__atomic_store_n(&l->done, 1, __ATOMIC_RELEASE);
 	for (;;)
 		(void)sys1(__NR_exit, 0); /* this thread alone */
 }
@@ -126,5 +129,17 @@ HANDLER(seccomp_notify)
 		return fail(c, STEP_CLONE, r);
 	r = install(c, filter, len, op->num[SECCOMP_NOTIFY_FLAGS]);
 	__atomic_store_n(&l->fd, r < 0 ? -1 : (int)r + 1, __ATOMIC_RELEASE);
-	return r < 0 ? fail(c, STEP_SECCOMP, r) : 0;
+	if (r < 0)
+		return fail(c, STEP_SECCOMP, r);
+	c->handing = 1;
+	return 0;
+}
+
+/* The other thread has closed the listener before the number can be another
+ * descriptor's. The host has answered what that thread sent, so it is about to. */
+void listener_closed(struct ctx *c)
+{
+	while (c->handing && !__atomic_load_n(&listener.done, __ATOMIC_ACQUIRE))
+		;
+	c->handing = 0;
 }

@@ -77,5 +77,6 @@ HANDLER(sync_await)
 		sys_exit(1);
 	if (n != (long)sizeof index || index != c->index)
 		return fail(c, STEP_RECEIVE, -EPROTO);
+	listener_closed(c);
 	return 0;
 }

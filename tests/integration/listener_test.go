@@ -57,6 +57,11 @@ func TestListener(t *testing.T) {
 				} else {
 					r := b.create()
 					a.told(b, 1)
+					for _, fd := range mustGlob(t, procPath(b.pid, "fd/*")) {
+						if link, _ := os.Readlink(fd); strings.Contains(link, "seccomp") {
+							t.Errorf("the waiting init has its own listener open: %s", fd)
+						}
+					}
 					expect(t, "asked before start", len(a.questions()), 0)
 					b.start()
 					expect(t, "exit code", b.wait(), 0)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -140,8 +141,8 @@ func ordinaryPosture(t *testing.T) observations {
 		"uids": "[0 0 0]", "gids": "[0 0 0]", "groups": "[]", "umask": "022", "capabilities": fmt.Sprintf("{%s %s %s %s %s}", caps, caps, caps, none, none),
 		"no_new_privs": "0", "seccomp": "0", "securebits": "0", "dumpable": "1", "pdeathsig": "0", "subreaper": "0",
 		"signals": fmt.Sprintf("{%s %s %s}", none, none, none), "interval timers": none,
-		"scheduler": "0 flags=0 priority=0 nice=0 io=0", "personality": "0", "memory policy": "0",
-		"names": "box (none)", "keyring": "keyring;0;0;3f1b0000;_ses.ID", "cwd": "/", "root": "/", "exe": "/prober", "comm": "prober", "cmdline": "/prober\x00",
+		"personality": "0",
+		"names":       "box (none)", "keyring": "keyring;0;0;3f1b0000;_ses.ID", "cwd": "/", "root": "/", "exe": "/prober", "comm": "prober", "cmdline": "/prober\x00",
 		"args": "[/prober]", "env": "[PATH=/bin:/ TERM=xterm HOME=/]", "session": "true", "process group": "true", "terminal": "0",
 		"timens_offsets": "monotonic 0 0 boottime 0 0", "id maps": "0 0 4294967295 / 0 0 4294967295",
 		"prctl keepCaps": "0", "prctl thpDisable": "0",
@@ -151,11 +152,15 @@ func ordinaryPosture(t *testing.T) observations {
 		"mount /dev/mqueue": "mqueue rw,nosuid,nodev,noexec,relatime private", "mount /sys": "sysfs ro,nosuid,nodev,noexec,relatime private",
 	}
 	maps.Copy(p, said)
+	entries, err := os.ReadDir("/proc/self/ns") // those that this kernel has
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ns := range entries {
+		p["namespace "+ns.Name()] = "the runtime's"
+	}
 	for _, ns := range []string{"pid", "net", "ipc", "uts", "mnt", "pid_for_children"} {
 		p["namespace "+ns] = "its own"
-	}
-	for _, ns := range []string{"user", "cgroup", "time", "time_for_children"} {
-		p["namespace "+ns] = "the runtime's"
 	}
 	delete(p, "mount /") // the host's file system, whatever it is
 	for name, minor := range map[string]int{"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9} {
@@ -196,6 +201,15 @@ func inherit(t *testing.T, p observations) {
 		}
 		p["prctl "+name] = strconv.Itoa(n)
 	}
+	mode := -1 // on a kernel without memory policies
+	_, _, _ = unix.RawSyscall6(unix.SYS_GET_MEMPOLICY, uintptr(unsafe.Pointer(&mode)), 0, 0, 0, 0, 0)
+	p["memory policy"] = strconv.Itoa(int(int32(mode)))
+	if _, err := os.Stat("/proc/self/timens_offsets"); err != nil {
+		p["timens_offsets"] = ""
+	}
+	if _, err := unix.KeyctlInt(unix.KEYCTL_GET_KEYRING_ID, unix.KEY_SPEC_SESSION_KEYRING, 0, 0, 0); err == unix.ENOSYS {
+		p["keyring"] = ""
+	}
 	read := func(name string) string { return strings.TrimRight(readText(t, "/proc/self/"+name), "\n\x00") }
 	p["oom_score_adj"], p["coredump_filter"] = read("oom_score_adj"), read("coredump_filter")
 	p["loginuid"], p["label"] = "", ""
@@ -205,6 +219,11 @@ func inherit(t *testing.T, p observations) {
 	if data, err := os.ReadFile("/proc/self/attr/current"); err == nil {
 		p["label"] = strings.TrimRight(string(data), "\n\x00")
 	}
+	nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0) // 20 less the value
+	if err != nil {
+		t.Fatal(err)
+	}
+	p["scheduler"] = fmt.Sprintf("0 flags=0 priority=0 nice=%d io=0", 20-nice)
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
 		t.Fatal(err)
