@@ -53,7 +53,7 @@ INIT_ARCH_arm64 := -mno-outline-atomics -mstack-protector-guard=sysreg \
 	-mstack-protector-guard-reg=tpidr_el0 -mstack-protector-guard-offset=0 -Wl,-z,norelro
 
 .PHONY: all
-all: tare ## build the init and tare (default)
+all: tare tare-net ## build the init, tare and its network hook (default)
 
 $(INIT_BIN)/%/init: $(INIT_SRC) $(INIT_HDR) scripts/check-init.sh Makefile
 	@mkdir -p $(@D)
@@ -66,6 +66,10 @@ init: $(INIT_BIN)/$(GOARCH)/init ## compile only the init
 .PHONY: tare
 tare: $(INIT_BIN)/$(GOARCH)/init ## build tare (GOARCH=arm64 for the other machine)
 	GOARCH=$(GOARCH) $(GO_BUILD) -o $(TARE) .
+
+.PHONY: tare-net
+tare-net: ## build the network hook, a program of its own
+	GOARCH=$(GOARCH) $(GO_BUILD) -o tare-net ./hooks/network/cmd
 
 .PHONY: cross
 cross: ## build for amd64 and arm64 into build/out, and run the arm64 init where qemu-user is installed
@@ -143,6 +147,7 @@ man: $(MAN_PAGES) ## make the man pages from man/*.md, in build/out/man
 .PHONY: install
 install: all man ## install tare, its man pages and completion below DESTDIR and PREFIX (/usr/local)
 	install -D -m 0755 $(TARE) $(DESTDIR)$(PREFIX)/sbin/tare
+	install -D -m 0755 tare-net $(DESTDIR)$(PREFIX)/sbin/tare-net
 	@for page in $(MAN_PAGES); do \
 		install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man8/$${page##*/}; \
 	done
@@ -150,7 +155,7 @@ install: all man ## install tare, its man pages and completion below DESTDIR and
 
 .PHONY: clean
 clean: ## remove what make has built
-	rm -rf tare $(OUT) $(INIT_BIN)/*/init
+	rm -rf tare tare-net $(OUT) $(INIT_BIN)/*/init
 
 .PHONY: help
 help: ## list the targets
