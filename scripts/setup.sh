@@ -29,6 +29,10 @@ shellcheck                 shellcheck
 gcc-aarch64-linux-gnu      aarch64-linux-gnu-gcc
 libc6-dev-arm64-cross      /usr/aarch64-linux-gnu/include/stdio.h
 qemu-user-static           qemu-aarch64-static
+iproute2                   ip
+nftables                   nft
+iptables                   iptables
+containernetworking-plugins /usr/lib/cni/bridge
 "
 case $goal in
 build) wanted=$build ;;

@@ -109,6 +109,8 @@ var rooms = map[string]room{
 	"tests/integration": {
 		why: "the black box: what it knew of the insides it could not prove from outside", other: []string{specs, xsys},
 	},
+	"tests/network":      {why: "the black box of the network hook", other: []string{specs, xsys}},
+	"tests/network/peer": {why: "both ends of a connection"},
 	"tests/ops":          {why: "gives plans to the init", own: []string{"internal/plan", "internal/initbin", "internal/initproto"}, other: []string{xsys}},
 	"tests/init":         {why: "holds the C reader against the Go one", own: []string{"internal/plan", "internal/initproto"}, other: []string{xsys}},
 	"tests/bench":        {why: "treats all runtimes alike", other: []string{xsys}},
