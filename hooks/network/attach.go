@@ -106,8 +106,9 @@ func (w *work) attach(hostNS bool) (a *record.Attachment, err error) {
 		return nil, err
 	}
 	switch {
+	case w.n.Driver == config.Host && hostNS && w.class() == 0:
+		return nil, nil // the host's network is there
 	case w.n.Driver == config.Host && hostNS:
-		return nil, w.hostClass()
 	case w.n.Driver == config.Host:
 		return nil, errors.New("driver host: the container has a network namespace of its own")
 	case hostNS:
@@ -157,6 +158,9 @@ func (w *work) known() (bool, error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
+	if w.n.Driver == config.Host {
+		return false, nil
+	}
 	return w.join()
 }
 
@@ -174,7 +178,7 @@ func (w *work) do() error {
 	w.a = &record.Attachment{ID: w.state.ID, Network: w.n.Name, IfName: w.leg.IfName, Driver: w.n.Driver, Phase: record.Intent,
 		Key: key, Bundle: w.state.Bundle, Hook: w.me, Init: w.init, NetNS: w.ns.ID, Boot: w.boot, Keep: w.req.Keep,
 		Hostname: w.req.Hostname, Aliases: w.req.Aliases}
-	if w.first {
+	if w.first && w.n.Driver != config.Host {
 		w.a.NSLink = w.a.ID
 	}
 	if w.a.Hostname == "" {
@@ -190,10 +194,12 @@ func (w *work) do() error {
 	if err := w.store.Save(w.a); err != nil {
 		return err
 	}
-	if err := writeName(w.spaceFile(w.ns.ID), w.a.ID); err != nil {
-		return err
+	if w.n.Driver != config.Host {
+		if err := writeName(w.spaceFile(w.ns.ID), w.a.ID); err != nil {
+			return err
+		}
+		w.later(func() error { w.forgetSpace(w.a); return nil })
 	}
-	w.later(func() error { w.forgetSpace(w.a); return nil })
 	if err := w.at("network"); err != nil {
 		return err
 	}
@@ -295,6 +301,8 @@ func (w *work) connect() error {
 		return link.Configure(w.ns, link.Inside{Name: "lo", Sysctl: w.sysctls()})
 	case config.CNI:
 		return w.connectCNI()
+	case config.Host:
+		return w.connectHost()
 	case config.Macvlan:
 		return w.connectMacvlan()
 	case config.Device:
@@ -361,11 +369,11 @@ func (w *work) inside() link.Inside {
 	for i, p := range w.a.IPs {
 		gw := w.a.Gateways[i]
 		six := p.Addr().Is6()
-		host := netip.PrefixFrom(p.Addr(), p.Addr().BitLen())
+		alone := netip.PrefixFrom(p.Addr(), p.Addr().BitLen())
 		if w.n.Driver == config.PTP {
 			// Alone on its link: everything goes to the gateway, the rest of the
 			// subnet too.
-			in.Addresses = append(in.Addresses, host)
+			in.Addresses = append(in.Addresses, alone)
 			in.Routes = append(in.Routes, link.Hop{Dst: netip.PrefixFrom(gw, gw.BitLen())})
 		} else {
 			in.Addresses = append(in.Addresses, p)
@@ -424,7 +432,7 @@ func endpoint(a *record.Attachment) firewall.Endpoint {
 func (w *work) rules() error {
 	w.a.Spoof = w.n.SpoofCheck && w.req.Spoof != "off" && w.m.Bridge != ""
 	if w.first {
-		w.a.Class, w.a.Floating = w.req.Class, w.req.Floating
+		w.a.Class, w.a.Floating = w.class(), w.req.Floating
 	}
 	if err := w.ports(); err != nil {
 		return err
@@ -520,7 +528,9 @@ func (w *work) container() error {
 	if err := w.at("netns-name"); err != nil {
 		return err
 	}
-	w.linkNamespace()
+	if w.a.NSLink != "" {
+		w.linkNamespace()
+	}
 	if err := w.cgroupClass(); err != nil {
 		return err
 	}

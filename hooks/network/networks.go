@@ -66,6 +66,8 @@ type made struct {
 	Boot     string           `json:"boot"`
 	Network  firewall.Network `json:"network"`
 	Opened   []string         `json:"opened,omitempty"` // foreign chains that got a rule
+	Shaped   string           `json:"shaped,omitempty"` // the link with the classes
+	Rung     string           `json:"rung,omitempty"`   // what sorts by cgroup
 }
 
 func (e *Engine) madeFile(name string) string {
@@ -113,6 +115,11 @@ func (e *Engine) ensure(n *config.Network) (*made, error) {
 	}
 	if err := e.ensureRules(n, m); err != nil {
 		return nil, err
+	}
+	if n.Shape != nil {
+		if err := e.ensureShape(n, m); err != nil {
+			return nil, err
+		}
 	}
 	data, err := json.Marshal(m)
 	if err != nil {
@@ -243,6 +250,9 @@ func (e *Engine) RemoveNetwork(name string) error {
 			err = f.RemoveNetwork(m.Network, others == 0)
 		}
 		errs = append(errs, err, ipt.CloseForward(m.Bridge, m.Opened))
+	}
+	if m.Shaped != "" {
+		errs = append(errs, unshapeDevice(m.Shaped))
 	}
 	if m.Bridge != "" {
 		errs = append(errs, e.links.Delete(link.VXLANName(m.Bridge)), e.links.Delete(m.Bridge))

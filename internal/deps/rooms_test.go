@@ -72,11 +72,11 @@ var rooms = map[string]room{
 	"hooks/network/names":        {why: "writes resolv.conf, hosts and hostname", own: []string{"hooks/network/config"}, other: []string{xsys}},
 	"hooks/network/netns":        {why: "opens network namespaces", own: []string{"hooks/network/record"}, other: []string{vnetns, xsys}},
 	"hooks/network/link":         {why: "rtnetlink: links, addresses, routes", own: []string{"hooks/network/config", "hooks/network/netns"}, other: []string{vlink, xsys}},
-	"hooks/network/shape":        {why: "rtnetlink: queues, classes, filters", own: []string{"hooks/network/config", "hooks/network/netns"}, other: []string{vlink, xsys}},
+	"hooks/network/shape":        {why: "rtnetlink: queues, classes, filters", own: []string{"hooks/network/config", "hooks/network/netns"}, other: []string{vlink, vlink + "/nl", xsys}},
 	"hooks/network/proxy":        {why: "copies bytes between sockets", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{xsys}},
 	"hooks/network/cni":          {why: "the one room that knows libcni", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{"github.com/containernetworking/cni/libcni", "github.com/containernetworking/cni/pkg/types/100"}},
 	"hooks/network/firewall":     {why: "says what rules are for, not how they are written", own: []string{"hooks/network/config"}},
-	"hooks/network/firewall/nft": {why: "nfnetlink", own: []string{"hooks/network/config", "hooks/network/firewall"}, other: []string{nftables, nftables + "/expr", nftables + "/binaryutil", xsys}},
+	"hooks/network/firewall/nft": {why: "nfnetlink", own: []string{"hooks/network/config", "hooks/network/firewall"}, other: []string{nftables, nftables + "/expr", nftables + "/binaryutil", nftables + "/userdata", xsys}},
 	"hooks/network/firewall/ipt": {why: "runs iptables", own: []string{"hooks/network/config", "hooks/network/firewall"}, other: []string{"github.com/coreos/go-iptables/iptables", nftables}},
 	"hooks": {
 		why:   "it runs a program with the state on its stdin, and knows neither plans nor containers",

@@ -24,29 +24,36 @@ func (s *Store) Lock(name string, wait time.Duration) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	pause := 200 * time.Microsecond
-	for end := time.Now().Add(wait); ; {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			break
-		}
-		if err != unix.EWOULDBLOCK && err != unix.EINTR {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", name, err)
-		}
-		if time.Now().After(end) {
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == unix.EWOULDBLOCK {
+		// In a thread of its own, for it cannot be told to give up: the kernel
+		// wakes the waiters one by one, which polling would not.
+		got := make(chan error, 1)
+		go func() { got <- flock(f) }()
+		timer := time.NewTimer(wait)
+		select {
+		case err = <-got:
+			timer.Stop()
+		case <-timer.C:
 			holder := readPid(f)
-			f.Close()
 			return nil, fmt.Errorf("lock %s: held by pid %s for more than %s", name, holder, wait)
 		}
-		time.Sleep(pause)
-		if pause < 5*time.Millisecond {
-			pause *= 2
-		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
 	// Only for the message above.
 	_, _ = f.WriteAt([]byte(fmt.Sprintf("%-10d", os.Getpid())), 0)
 	return &Lock{f}, nil
+}
+
+func flock(f *os.File) error {
+	for {
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != unix.EINTR {
+			return err
+		}
+	}
 }
 
 func readPid(f *os.File) string {

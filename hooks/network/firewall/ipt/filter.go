@@ -128,6 +128,9 @@ func (f *Filter) restore(p iptables.Protocol, b *batch) error {
 // EnsureNetwork makes the chains of all networks if they are missing, and those
 // of this one anew.
 func (f *Filter) EnsureNetwork(n firewall.Network) error {
+	if n.Routed {
+		return errors.New("firewall iptables: has no rules for networks without a bridge; driver ptp needs nftables")
+	}
 	for _, p := range f.families(n) {
 		have, err := f.saved(p)
 		if err != nil {

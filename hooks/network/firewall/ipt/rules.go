@@ -243,3 +243,22 @@ func remove(b *batch, have map[string][]string, name, bridge string, last bool) 
 		}
 	}
 }
+
+// ClassByNetCls sorts what the sockets of a net_cls cgroup send (the cgroup match
+// and the CLASSIFY target of iptables-extensions(8)).
+func (f *Filter) ClassByNetCls(owner string, class uint32) error {
+	for _, p := range f.all() {
+		have, err := f.saved(p)
+		if err != nil {
+			return err
+		}
+		b := &batch{}
+		base(b, p, have)
+		b.add("mangle", fmt.Sprintf("-A TARE-CLASS -m cgroup --cgroup %d -m comment --comment %s -j CLASSIFY --set-class %s",
+			class, commentPrefix+owner, config.ClassText(class)))
+		if err := f.restore(p, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -22,8 +22,15 @@ type elements struct {
 const atOnce = 200
 
 // of lists what a container has in each set.
-func (f *Filter) of(e firewall.Endpoint) []elements {
+func (f *Filter) of(n firewall.Network, e firewall.Endpoint) []elements {
 	var out []elements
+	if n.Routed {
+		// Its link stands where other networks have their bridge.
+		for _, el := range f.linkElements(n, e.Veth) {
+			el.els[0].Comment = e.Owner
+			out = append(out, el)
+		}
+	}
 	add := func(s *nftables.Set, key, val []byte) {
 		el := nftables.SetElement{Key: key, Val: val, Comment: e.Owner}
 		if n := len(out) - 1; n >= 0 && out[n].set == s && len(out[n].els) < atOnce {
@@ -92,7 +99,7 @@ func short(v uint16) []byte { return append(binary.BigEndian.AppendUint16(nil, v
 func (f *Filter) Attach(n firewall.Network, e firewall.Endpoint) error {
 	try := func() error {
 		f.networkElements(n) // also proves that the chains are there
-		for _, s := range f.of(e) {
+		for _, s := range f.of(n, e) {
 			if err := f.c.SetAddElements(s.set, s.els); err != nil {
 				return err
 			}
@@ -114,8 +121,8 @@ func (f *Filter) Attach(n firewall.Network, e firewall.Endpoint) error {
 
 // Detach removes the elements of a container. The kernel compares keys alone,
 // so the caller makes sure that the keys are this container's.
-func (f *Filter) Detach(_ firewall.Network, e firewall.Endpoint) error {
-	all := f.of(e)
+func (f *Filter) Detach(n firewall.Network, e firewall.Endpoint) error {
+	all := f.of(n, e)
 	for _, s := range all {
 		_ = f.c.SetDeleteElements(s.set, s.els)
 	}
@@ -138,8 +145,11 @@ func (f *Filter) Detach(_ firewall.Network, e firewall.Endpoint) error {
 // Check lists what a container lacks.
 func (f *Filter) Check(n firewall.Network, e firewall.Endpoint) []string {
 	var missing []string
-	for _, s := range append(f.of(e), elements{f.l.natIn, []nftables.SetElement{{Key: ifname(n.Bridge)}}},
-		elements{f.l.forwardOut, []nftables.SetElement{{Key: ifname(n.Bridge)}}}) {
+	want := f.of(n, e)
+	if !n.Routed {
+		want = append(want, f.linkElements(n, n.Bridge)...)
+	}
+	for _, s := range want {
 		have, err := f.c.GetSetElements(s.set)
 		if err != nil {
 			missing = append(missing, fmt.Sprintf("nf_tables: set %s is missing", s.set.Name))
@@ -166,6 +176,9 @@ func (f *Filter) Owners() (map[string]int, error) {
 			out[el.Comment]++
 		}
 	})
+	for _, r := range f.classRules() {
+		out[ruleOwner(r)]++
+	}
 	return out, err
 }
 
@@ -181,6 +194,9 @@ func (f *Filter) Sweep(owners []string) error {
 			del = append(del, elements{s, []nftables.SetElement{{Key: el.Key}}})
 		}
 	})
+	for o := range dead {
+		err = errors.Join(err, f.DropClass(o))
+	}
 	for _, d := range del {
 		_ = f.c.SetDeleteElements(d.set, d.els)
 		if e := f.c.Flush(); e != nil && !errors.Is(e, unix.ENOENT) {

@@ -100,7 +100,11 @@ func (f *Filter) EnsureNetwork(n firewall.Network) error {
 		if n.Masquerade {
 			// Not what goes to a network that is open to this one: its containers see
 			// the real address, as those of the same bridge do (`! -o bridge`).
-			post = append(post, rules(from(s, false), notOif(br), meta(expr.MetaKeyOIFNAME, r0), notIn(l.open, r0), masq))
+			outside := notOif(br)
+			if n.Routed {
+				outside = to(s, true)
+			}
+			post = append(post, rules(from(s, false), outside, meta(expr.MetaKeyOIFNAME, r0), notIn(l.open, r0), masq))
 		}
 		hairpin = append(hairpin, rules(wasDNAT, from(s, false), masq))
 	}
@@ -108,8 +112,14 @@ func (f *Filter) EnsureNetwork(n firewall.Network) error {
 	b.chain(l.inet, chainName(n.Name, "hairpin"), hairpin...)
 
 	enter := []rule{rules(state(ctEstablished|ctRelated), accept), rules(state(ctInvalid), drop)}
-	if n.ICC {
+	if n.ICC && !n.Routed {
 		enter = append(enter, rules(iif(br), accept))
+	}
+	for _, s := range n.Subnets {
+		if n.ICC && n.Routed {
+			// The guard has checked that this is no foreign sender.
+			enter = append(enter, rules(from(s, false), accept))
+		}
 	}
 	if !n.Internal {
 		enter = append(enter, rules(wasDNAT, accept))
@@ -122,8 +132,13 @@ func (f *Filter) EnsureNetwork(n firewall.Network) error {
 	}
 	b.chain(l.inet, chainName(n.Name, "enter"), append(enter, drop)...)
 	var leave []rule
-	if n.Internal {
+	if n.Internal && !n.Routed {
 		leave = append(leave, rules(notOif(br), drop))
+	}
+	for _, s := range n.Subnets {
+		if n.Internal && n.Routed {
+			leave = append(leave, rules(to(s, true), drop))
+		}
 	}
 	b.chain(l.inet, chainName(n.Name, "leave"), leave...)
 	var host []rule
@@ -136,6 +151,9 @@ func (f *Filter) EnsureNetwork(n firewall.Network) error {
 		return f.fail(b.err)
 	}
 	for _, s := range []*nftables.Set{l.open, l.closed} {
+		if n.Routed {
+			break
+		}
 		if err := f.c.Flush(); err != nil {
 			return f.fail(err)
 		}
@@ -147,14 +165,25 @@ func (f *Filter) EnsureNetwork(n firewall.Network) error {
 	return f.fail(f.c.Flush())
 }
 
+// networkElements adds those of a bridge to the batch.
 func (f *Filter) networkElements(n firewall.Network) {
-	name := ifname(n.Bridge)
+	if n.Routed {
+		return
+	}
+	for _, e := range f.linkElements(n, n.Bridge) {
+		_ = f.c.SetAddElements(e.set, e.els) // fails for anonymous sets only
+	}
+}
+
+// linkElements send what comes and goes by a link to the chains of its network.
+func (f *Filter) linkElements(n firewall.Network, link string) []elements {
+	var out []elements
 	add := func(s *nftables.Set, part string) {
-		e := nftables.SetElement{Key: name}
+		e := nftables.SetElement{Key: ifname(link)}
 		if part != "" {
 			e.VerdictData = &expr.Verdict{Kind: expr.VerdictJump, Chain: chainName(n.Name, part)}
 		}
-		_ = f.c.SetAddElements(s, []nftables.SetElement{e}) // fails for anonymous sets only
+		out = append(out, elements{s, []nftables.SetElement{e}})
 	}
 	add(f.l.bridges, "")
 	if !n.Isolate {
@@ -169,6 +198,7 @@ func (f *Filter) networkElements(n firewall.Network) {
 	add(f.l.natIn, "post")
 	add(f.l.natOut, "hairpin")
 	add(f.l.hostIn, "host")
+	return out
 }
 
 // RemoveNetwork removes the chains of a network, and with the last one the
