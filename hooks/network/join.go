@@ -30,7 +30,7 @@ func writeName(file, name string) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(file, []byte(name+"\n"), 0o600)
+	return record.WriteFile(file, []byte(name+"\n"))
 }
 
 // join finds a container that has a link in this namespace, and becomes a user
@@ -95,8 +95,9 @@ func (e *Engine) handOver(a *record.Attachment) (bool, error) {
 	if len(a.Users) == 0 {
 		return false, nil
 	}
-	a.Init = record.Process{} // its own container has gone
-	return true, e.store.Save(a)
+	err := e.unlinkNamespace(a)
+	a.Init, a.NSLink = record.Process{}, "" // its own container has gone
+	return true, errors.Join(err, e.store.Save(a))
 }
 
 func (e *Engine) forgetSpace(a *record.Attachment) {

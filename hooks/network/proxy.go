@@ -43,7 +43,7 @@ func (w *work) startProxy() error {
 	if err := os.MkdirAll(filepath.Dir(job.PidFile), 0o700); err != nil {
 		return err
 	}
-	ready, err := os.CreateTemp(w.StateDir, "proxy-*~")
+	ready, err := os.OpenFile(fmt.Sprintf("%s/proxy.%d~", w.StateDir, os.Getpid()), os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

@@ -148,6 +148,8 @@ func (l *lab) picture() string {
 			}
 			out = strings.Join(keep, "\n") + "\n"
 		}
+		// A bridge has a carrier while it has a port that is up.
+		out = regexp.MustCompile(` linkdown|NO-CARRIER,|,LOWER_UP|(?m:\b(UP|DOWN)\b (\S))`).ReplaceAllString(out, "$2")
 		b.WriteString(counters.ReplaceAllString(out, ""))
 	}
 	return b.String()

@@ -12,6 +12,7 @@ import (
 	"sort"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/tare-oci/tare/hooks/network"
 	"github.com/tare-oci/tare/hooks/network/config"
@@ -92,7 +93,7 @@ func flatten(err error) []error {
 }
 
 func usage(w io.Writer) {
-	fmt.Fprintln(w, "usage: tare-net [--state DIR] [--config DIR] [--netns DIR] [--cni-conf DIR] [--cni-bin DIR[:DIR]] [COMMAND]")
+	fmt.Fprintln(w, "usage: tare-net [--state DIR] [--config DIR] [--netns DIR] [--cni-conf DIR] [--cni-bin DIR[:DIR]] [--lock-wait TIME] [COMMAND]")
 	names := make([]string, 0, len(commands))
 	for n := range commands {
 		names = append(names, n)
@@ -117,7 +118,7 @@ func parse(args []string) (*call, string, error) {
 		return nil, "", err
 	}
 	c.opts.Self = self
-	places := map[string]*string{"state": &c.opts.StateDir, "config": &c.opts.ConfigDir, "netns": &c.opts.NetNSDir, "cni-conf": &c.opts.CNIConf, "cni-bin": nil}
+	places := map[string]*string{"state": &c.opts.StateDir, "config": &c.opts.ConfigDir, "netns": &c.opts.NetNSDir, "cni-conf": &c.opts.CNIConf, "cni-bin": nil, "lock-wait": nil}
 	var words []string
 	for i := 0; i < len(args); i++ {
 		flag, ok := strings.CutPrefix(args[i], "--")
@@ -142,14 +143,19 @@ func parse(args []string) (*call, string, error) {
 		}
 		if !given {
 			if i++; i >= len(args) {
-				return nil, "", fmt.Errorf("--%s: needs a directory", name)
+				return nil, "", fmt.Errorf("--%s: needs a value", name)
 			}
 			value = args[i]
 		}
-		if to == nil {
-			c.opts.CNIBin = strings.Split(value, ":")
-		} else {
+		switch {
+		case to != nil:
 			*to = value
+		case name == "cni-bin":
+			c.opts.CNIBin = strings.Split(value, ":")
+		default:
+			if c.opts.LockWait, err = time.ParseDuration(value); err != nil || c.opts.LockWait <= 0 {
+				return nil, "", fmt.Errorf("--%s %q: is no time such as 30s", name, value)
+			}
 		}
 	}
 	name := "auto"

@@ -241,15 +241,15 @@ func (s *Store) Rubbish() int {
 		_, gone := Identify(pid)
 		return err == nil && gone == nil
 	}
+	_ = filepath.WalkDir(s.Dir, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(p, "~") && !alive(p) && os.Remove(p) == nil {
+			n++
+		}
+		return nil // gone meanwhile
+	})
 	dirs, _ := filepath.Glob(filepath.Join(s.Dir, "att", "*"))
 	for _, d := range dirs {
-		files, _ := filepath.Glob(filepath.Join(d, "*~"))
-		for _, f := range files {
-			if !alive(f) && os.Remove(f) == nil {
-				n++
-			}
-		}
-		if os.Remove(d) == nil {
+		if os.Remove(d) == nil { // not while it has a record
 			n++
 		}
 	}
