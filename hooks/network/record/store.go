@@ -144,14 +144,15 @@ func (s *Store) Save(a *Attachment) error {
 		return err
 	}
 	path := s.path(a.ID, a.IfName)
-	err = WriteFile(path, data)
-	if errors.Is(err, fs.ErrNotExist) {
+	for try := 0; ; try++ {
+		if err = WriteFile(path, data); !errors.Is(err, fs.ErrNotExist) || try == 100 {
+			return err
+		}
+		// gc may remove it again while it is empty.
 		if err = os.Mkdir(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		err = WriteFile(path, data)
 	}
-	return err
 }
 
 // WriteFile replaces a file by renaming another one over it.
