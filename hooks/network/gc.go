@@ -44,12 +44,12 @@ func (e *Engine) dead(a *record.Attachment) bool {
 	if slices.ContainsFunc(a.Users, func(u record.User) bool { return u.Init.Alive() }) {
 		return false
 	}
-	return !inhabited(a.NetNS)
+	return !inhabited(a.NetNS, e.StateDir)
 }
 
-// inhabited says whether a process lives in a network namespace or a mount holds
-// it.
-func inhabited(ns record.NetNS) bool {
+// inhabited says whether a process lives in a network namespace, or a mount that
+// is not ours holds it.
+func inhabited(ns record.NetNS, own string) bool {
 	want := fmt.Sprintf("net:[%d]", ns.Ino)
 	links, _ := filepath.Glob("/proc/[0-9]*/ns/net")
 	for _, l := range links {
@@ -58,7 +58,12 @@ func inhabited(ns record.NetNS) bool {
 		}
 	}
 	mounts, _ := os.ReadFile("/proc/self/mountinfo")
-	return strings.Contains(string(mounts), " "+want+" ")
+	for line := range strings.Lines(string(mounts)) {
+		if strings.Contains(line, " "+want+" ") && !strings.Contains(line, " "+own+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 // gcNetwork detaches the dead of a network whose lock the caller holds.

@@ -2,10 +2,15 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/hooks/network/cni"
 	"github.com/tare-oci/tare/hooks/network/record"
@@ -34,7 +39,7 @@ func (w *work) connectCNI() error {
 	if err != nil {
 		return err
 	}
-	wish := &cni.Wish{ID: w.a.ID, NetNS: fmt.Sprintf("/proc/%d/ns/net", w.init.Pid), IfName: w.a.IfName, MAC: w.a.MAC,
+	wish := &cni.Wish{ID: w.a.ID, NetNS: w.pinFile(w.a.Key), IfName: w.a.IfName, MAC: w.a.MAC,
 		Down: w.req.Down, Up: w.req.Up, Burst: w.req.Burst, Aliases: w.req.Aliases, DNS: w.req.DNS}
 	if w.first {
 		wish.Ports = w.req.Ports
@@ -47,6 +52,10 @@ func (w *work) connectCNI() error {
 	w.a.CNI = cni.Keep(list, wish)
 	// Before ADD: what is killed in the middle is undone with this.
 	if err := w.store.Save(w.a); err != nil {
+		return err
+	}
+	w.later(func() error { return w.unpin(w.a.Key) })
+	if err := w.pin(w.a.Key, w.init.Pid); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), pluginPatience)
@@ -70,8 +79,39 @@ func (e *Engine) disconnectCNI(a *record.Attachment) error {
 	defer lock.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), pluginPatience)
 	defer cancel()
-	if !a.Init.Alive() {
-		a.CNI.NetNS = ""
+	a.CNI.NetNS = e.pinFile(a.Key)
+	if err := e.runner().Del(ctx, a.ID, a.IfName, a.CNI); err != nil {
+		return err
 	}
-	return e.runner().Del(ctx, a.ID, a.IfName, a.CNI)
+	return e.unpin(a.Key)
+}
+
+// Many plugins need the namespace for DEL, or leave rules behind, and at poststop
+// it is gone with the container. So it is held by a mount until then.
+
+func (e *Engine) pinFile(key string) string { return filepath.Join(e.StateDir, "cni-netns", key) }
+
+func (e *Engine) pin(key string, pid int) error {
+	file := e.pinFile(key)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		return err
+	}
+	if err := unix.Mount(fmt.Sprintf("/proc/%d/ns/net", pid), file, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("hold the network namespace: %w", err)
+	}
+	return nil
+}
+
+func (e *Engine) unpin(key string) error {
+	file := e.pinFile(key)
+	if err := unix.Unmount(file, unix.MNT_DETACH); err != nil && err != unix.EINVAL && err != unix.ENOENT {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

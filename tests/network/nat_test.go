@@ -28,9 +28,13 @@ func filters(t *testing.T, f func(t *testing.T, l *lab, member string)) {
 // keepsTables lets the tables of iptables be there before the picture is taken:
 // once used they stay, empty.
 func (l *lab) keepsTables(flavour string) {
-	if flavour == "" {
-		return
+	if flavour != "" {
+		l.touchTables(flavour)
+		l.before = l.picture()
 	}
+}
+
+func (l *lab) touchTables(flavour string) {
 	for _, p := range []string{"iptables-" + flavour, "ip6tables-" + flavour} {
 		for table, chains := range map[string][]string{"filter": {"INPUT", "FORWARD"}, "nat": {"PREROUTING", "OUTPUT", "POSTROUTING"}, "mangle": {"PREROUTING", "POSTROUTING"}} {
 			for _, c := range chains {
@@ -41,7 +45,6 @@ func (l *lab) keepsTables(flavour string) {
 			}
 		}
 	}
-	l.before = l.picture()
 }
 
 // bridgeFilter lets iptables see frames of bridges, or not.

@@ -141,6 +141,11 @@ func runtimeConf(id, ifname string, k *record.CNI) *libcni.RuntimeConf {
 
 // Add runs the plugins in their order and returns the addresses they gave.
 func (r *Runner) Add(ctx context.Context, list *libcni.NetworkConfigList, id, ifname string, k *record.CNI) (ips []netip.Prefix, gateways []netip.Addr, mac string, err error) {
+	// A plugin that is missing is found out before the first one is run: DEL of a
+	// list stops where it cannot go on.
+	if _, err := r.cni().ValidateNetworkList(ctx, list); err != nil {
+		return nil, nil, "", fmt.Errorf("cni list %q: %w", list.Name, err)
+	}
 	res, err := r.cni().AddNetworkList(ctx, list, runtimeConf(id, ifname, k))
 	if err != nil {
 		return nil, nil, "", fmt.Errorf("cni list %q: %w", list.Name, err)
