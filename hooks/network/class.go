@@ -35,7 +35,8 @@ func (e *Engine) ensureShape(n *config.Network, m *made) error {
 		return err
 	}
 	defer s.Close()
-	if _, err := s.Tree(n.Shape); err != nil {
+	made, err := s.Tree(n.Shape)
+	if err != nil {
 		return err
 	}
 	m.Shaped = n.Shape.Device
@@ -62,6 +63,9 @@ func (e *Engine) ensureShape(n *config.Network, m *made) error {
 			return nil
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", r, err))
+	}
+	if made {
+		errs = append(errs, s.Remove(n.Shape.Device))
 	}
 	return fmt.Errorf("shape: no classifier of this kernel knows cgroups: %w", errors.Join(errs...))
 }

@@ -151,8 +151,10 @@ func (e *Engine) sweepRules(s *Swept, dry bool) (err error) {
 	used := map[string]bool{}
 	dirs, _ := os.ReadDir(filepath.Join(e.StateDir, "nets"))
 	for _, d := range dirs {
-		if m := e.readMade(d.Name()); m != nil && m.Firewall != "" && m.Firewall != "none" {
-			used[m.Firewall] = true
+		if m := e.readMade(d.Name()); m != nil {
+			for _, f := range m.filters() {
+				used[f] = true
+			}
 		}
 	}
 	for name := range used {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -68,6 +69,20 @@ type made struct {
 	Opened   []string         `json:"opened,omitempty"` // foreign chains that got a rule
 	Shaped   string           `json:"shaped,omitempty"` // the link with the classes
 	Rung     string           `json:"rung,omitempty"`   // what sorts by cgroup
+}
+
+// filters are those that have something of the network.
+func (m *made) filters() (out []string) {
+	if m.Firewall != "" && m.Firewall != "none" {
+		out = append(out, m.Firewall)
+	}
+	if m.Shaped != "" && m.Firewall != "nftables" {
+		out = append(out, "nftables") // by the path of a cgroup, if not by its class id
+	}
+	if m.Rung == "iptables" && m.Firewall != "iptables" {
+		out = append(out, "iptables")
+	}
+	return out
 }
 
 func (e *Engine) madeFile(name string) string {
@@ -236,21 +251,23 @@ func (e *Engine) RemoveNetwork(name string) error {
 	if m == nil {
 		return os.RemoveAll(e.store.NetDir(name))
 	}
-	others := 0
+	var others []*made
 	entries, _ := os.ReadDir(filepath.Join(e.StateDir, "nets"))
 	for _, d := range entries {
-		if o := e.readMade(d.Name()); o != nil && d.Name() != name && o.Firewall == m.Firewall {
-			others++
+		if o := e.readMade(d.Name()); o != nil && d.Name() != name {
+			others = append(others, o)
 		}
 	}
 	var errs []error
-	if m.Firewall != "" && m.Firewall != "none" {
-		f, err := e.filter(m.Firewall)
+	for _, kind := range m.filters() {
+		last := !slices.ContainsFunc(others, func(o *made) bool { return slices.Contains(o.filters(), kind) })
+		f, err := e.filter(kind)
 		if err == nil {
-			err = f.RemoveNetwork(m.Network, others == 0)
+			err = f.RemoveNetwork(m.Network, last)
 		}
-		errs = append(errs, err, ipt.CloseForward(m.Bridge, m.Opened))
+		errs = append(errs, err)
 	}
+	errs = append(errs, ipt.CloseForward(m.Bridge, m.Opened))
 	if m.Shaped != "" {
 		errs = append(errs, unshapeDevice(m.Shaped))
 	}

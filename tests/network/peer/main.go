@@ -207,12 +207,17 @@ func burst(args []string) error {
 	if err != nil {
 		return err
 	}
-	c, err := net.Dial("udp", args[0])
+	to, err := net.ResolveUDPAddr("udp", args[0])
+	if err != nil {
+		return err
+	}
+	// Not connected: nobody listens, and the refusals would be errors of the next.
+	c, err := net.ListenUDP("udp", nil)
 	if err != nil {
 		return err
 	}
 	for range n {
-		_, _ = c.Write([]byte("x"))
+		_, _ = c.WriteTo([]byte("x"), to)
 		time.Sleep(time.Millisecond)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -206,17 +207,31 @@ func (f *Filter) Sweep(owners []string) error {
 	return err
 }
 
+// each visits all elements that there are.
 func (f *Filter) each(visit func(*nftables.Set, nftables.SetElement)) error {
-	for _, s := range append(f.l.inetSets(), f.l.bridgeSets()...) {
-		els, err := f.c.GetSetElements(s)
-		if errors.Is(err, unix.ENOENT) {
-			continue
-		}
+	for t, sets := range map[*nftables.Table][]*nftables.Set{f.l.inet: f.l.inetSets(), f.l.bridge: f.l.bridgeSets()} {
+		tables, err := f.c.ListTablesOfFamily(t.Family)
 		if err != nil {
 			return f.fail(err)
 		}
-		for _, el := range els {
-			visit(s, el)
+		if !slices.ContainsFunc(tables, func(h *nftables.Table) bool { return h.Name == t.Name }) {
+			continue
+		}
+		have, err := f.c.GetSets(t)
+		if err != nil {
+			return f.fail(err)
+		}
+		for _, s := range sets {
+			if !slices.ContainsFunc(have, func(h *nftables.Set) bool { return h.Name == s.Name }) {
+				continue
+			}
+			els, err := f.c.GetSetElements(s)
+			if err != nil {
+				return f.fail(err)
+			}
+			for _, el := range els {
+				visit(s, el)
+			}
 		}
 	}
 	return nil
