@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tare-oci/tare/hooks/network/config"
 	"github.com/tare-oci/tare/hooks/network/firewall"
 	"github.com/tare-oci/tare/hooks/network/ipam"
@@ -331,18 +333,18 @@ func (w *work) connectVeth() error {
 		return err
 	}
 	w.a.Link = record.LinkName(w.a.Key)
-	// Of a hook that was killed before it could say so.
-	if k, err := w.links.ByName(w.a.Link); err != nil {
-		return err
-	} else if k != nil {
-		if err := w.links.Delete(w.a.Link); err != nil {
-			return err
-		}
-	}
 	w.later(func() error { return w.links.Delete(w.a.Link) })
 	spec := link.VethSpec{Host: w.a.Link, Alias: record.Alias(w.a.ID, w.a.IfName), Master: w.m.Index, Hairpin: w.n.Hairpin && w.m.Index != 0,
 		Isolated: !w.n.ICC && w.m.Index != 0, Peer: w.a.IfName, Namespace: w.ns, MAC: mac, MTU: mtu(w.n, w.req)}
-	if err := w.links.AddVeth(spec); err != nil {
+	err = w.links.AddVeth(spec)
+	if errors.Is(err, unix.EEXIST) {
+		// Of a hook that was killed before it could say so.
+		if err := w.links.Delete(w.a.Link); err != nil {
+			return err
+		}
+		err = w.links.AddVeth(spec)
+	}
+	if err != nil {
 		return err
 	}
 	if w.n.Driver == config.PTP {

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/tare-oci/tare/hooks/network/record"
 )
@@ -22,8 +21,7 @@ func (e *Engine) spaceFile(ns record.NetNS) string {
 func (e *Engine) userFile(id string) string { return filepath.Join(e.StateDir, "users", id) }
 
 func (e *Engine) readName(file string) string {
-	b, _ := os.ReadFile(file)
-	return strings.TrimSpace(string(b))
+	return record.Text(file)
 }
 
 func writeName(file, name string) error {

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -118,8 +117,10 @@ type Match struct {
 	Class string     `json:"class"`
 }
 
-// nameForm is what a network, a container and a link may be called.
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.+-]*$`)
+// NameByte is a byte that names are made of.
+func NameByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' || c == '+' || c == '-'
+}
 
 // ValidName says why a name cannot be used in paths and comments.
 func ValidName(s string, most int) error {
@@ -128,7 +129,7 @@ func ValidName(s string, most int) error {
 		return errors.New("is empty")
 	case len(s) > most:
 		return fmt.Errorf("is longer than %d bytes", most)
-	case !nameForm.MatchString(s):
+	case strings.IndexByte("_.+-", s[0]) >= 0 || strings.IndexFunc(s, func(c rune) bool { return c > 127 || !NameByte(byte(c)) }) >= 0:
 		return errors.New("has characters other than letters, digits, '_', '.', '+' and '-', or begins with one of those")
 	}
 	return nil

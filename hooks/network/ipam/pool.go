@@ -13,7 +13,10 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tare-oci/tare/hooks/network/config"
+	"github.com/tare-oci/tare/hooks/network/record"
 )
 
 // Pool is the addresses of one subnet of a network.
@@ -96,8 +99,8 @@ func (p *Pool) Take(o Owner, want netip.Addr) (netip.Addr, error) {
 		}
 		return want, p.claim(want, o)
 	}
-	if b, err := os.ReadFile(p.keptFile(o.ID)); err == nil {
-		if a, err := netip.ParseAddr(strings.TrimSpace(string(b))); err == nil && p.Usable(a) == nil && p.claim(a, o) == nil {
+	if text := record.Text(p.keptFile(o.ID)); text != "" {
+		if a, err := netip.ParseAddr(text); err == nil && p.Usable(a) == nil && p.claim(a, o) == nil {
 			_ = os.Remove(p.keptFile(o.ID)) // it is in use again
 			return a, nil
 		}
@@ -112,8 +115,8 @@ func (p *Pool) next(o Owner) (netip.Addr, error) {
 	}
 	first, last := pool.Masked().Addr(), Last(pool)
 	at := first
-	if b, err := os.ReadFile(p.lastFile()); err == nil {
-		if a, err := netip.ParseAddr(strings.TrimSpace(string(b))); err == nil && pool.Contains(a) && a != last {
+	if text := record.Text(p.lastFile()); text != "" {
+		if a, err := netip.ParseAddr(text); err == nil && pool.Contains(a) && a != last {
 			at = a.Next()
 		}
 	}
@@ -123,7 +126,7 @@ func (p *Pool) next(o Owner) (netip.Addr, error) {
 			var taken *Taken
 			err := p.claim(at, o)
 			if err == nil {
-				return at, os.WriteFile(p.lastFile(), []byte(at.String()+"\n"), 0o600)
+				return at, record.Put(p.lastFile(), []byte(at.String()+"\n"), unix.O_TRUNC)
 			}
 			if !errors.As(err, &taken) {
 				return at, err
@@ -155,7 +158,7 @@ func (e *Taken) Error() string {
 
 func (p *Pool) claim(a netip.Addr, o Owner) error {
 	content := o.Key + " " + o.ID + " " + o.IfName + "\n"
-	f, err := os.OpenFile(p.file(a), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	err := record.Put(p.file(a), []byte(content), unix.O_EXCL)
 	if errors.Is(err, fs.ErrExist) {
 		by, ok := p.Owner(a)
 		// An empty file is what a killed process has left between the two calls
@@ -165,18 +168,13 @@ func (p *Pool) claim(a netip.Addr, o Owner) error {
 		}
 		return os.WriteFile(p.file(a), []byte(content), 0o600)
 	}
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(content)
-	return errors.Join(err, f.Close())
+	return err
 }
 
 // Owner reads a lease.
 func (p *Pool) Owner(a netip.Addr) (Owner, bool) {
-	b, err := os.ReadFile(p.file(a))
-	f := strings.Fields(string(b))
-	if err != nil || len(f) < 3 {
+	f := strings.Fields(record.Text(p.file(a)))
+	if len(f) < 3 {
 		return Owner{}, false
 	}
 	return Owner{Key: f[0], ID: f[1], IfName: f[2], Kept: len(f) > 3}, true

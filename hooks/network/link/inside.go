@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/tare-oci/tare/hooks/network/netns"
 )
 
@@ -64,8 +66,10 @@ func Configure(n *netns.Namespace, in Inside) error {
 			return err
 		}
 	}
-	if err := l.Up("lo"); err != nil {
-		return err
+	// lo is always the first link of a namespace.
+	lo := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Name: "lo", Index: 1}}
+	if err := l.h.LinkSetUp(lo); err != nil {
+		return fmt.Errorf("link \"lo\": up: %w", err)
 	}
 	if k.Attrs().Flags&net.FlagUp == 0 {
 		if err := l.h.LinkSetUp(k); err != nil {

@@ -3,9 +3,9 @@ package link
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrNoSysctl says that the kernel has no such parameter: a family that is not
@@ -24,25 +24,40 @@ func sysctlPath(key string) string {
 
 // Get reads a parameter of this thread's network namespace.
 func Get(key string) (string, error) {
-	b, err := os.ReadFile(sysctlPath(key))
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("sysctl %s: %w", key, ErrNoSysctl)
+	fd, err := openSysctl(key, unix.O_RDONLY)
+	if err != nil {
+		return "", err
 	}
-	return strings.TrimSpace(string(b)), err
+	defer unix.Close(fd)
+	b := make([]byte, 256)
+	n, err := unix.Read(fd, b)
+	if err != nil {
+		return "", fmt.Errorf("sysctl %s: %w", key, err)
+	}
+	return strings.TrimSpace(string(b[:n])), nil
 }
 
 // Set writes one.
 func Set(key, value string) error {
-	f, err := os.OpenFile(sysctlPath(key), os.O_WRONLY, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("sysctl %s: %w", key, ErrNoSysctl)
-	}
-	if err == nil {
-		_, err = f.WriteString(value)
-		err = errors.Join(err, f.Close())
-	}
+	fd, err := openSysctl(key, unix.O_WRONLY)
 	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, []byte(value)); err != nil {
 		return fmt.Errorf("sysctl %s=%s: %w", key, value, err)
 	}
 	return nil
+}
+
+// openSysctl opens the file itself: package os would add it to a poller.
+func openSysctl(key string, flags int) (int, error) {
+	fd, err := unix.Open(sysctlPath(key), flags|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT {
+		return -1, fmt.Errorf("sysctl %s: %w", key, ErrNoSysctl)
+	}
+	if err != nil {
+		return -1, fmt.Errorf("sysctl %s: %w", key, err)
+	}
+	return fd, nil
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/hooks/network/netns"
@@ -24,22 +24,32 @@ type VethSpec struct {
 }
 
 // AddVeth makes the pair with one request, so that no other process ever sees
-// the container's end under another name or in another namespace.
+// the container's end under another name or in another namespace; a second one
+// says all that the kernel does not take at birth. Every request waits for the
+// one lock of rtnetlink, which the whole machine shares: hence two, not six.
 func (l *Links) AddVeth(s VethSpec) error {
-	v := netlink.NewVeth(netlink.NewLinkAttrs())
-	v.Name, v.MTU, v.MasterIndex = s.Host, s.MTU, s.Master
-	v.PeerName, v.PeerHardwareAddr = s.Peer, s.MAC
-	v.PeerMTU = uint32(s.MTU)
-	v.PeerNamespace = netlink.NsFd(int(s.Namespace.Handle))
-	err := l.h.LinkAdd(v)
+	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
+	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(s.Host)))
+	req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(s.MTU))))
+	if s.Master != 0 {
+		req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(s.Master))))
+	}
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
+	peer := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
+	nl.NewIfInfomsgChild(peer, unix.AF_UNSPEC)
+	peer.AddRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(s.Peer))
+	peer.AddRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(s.MTU)))
+	peer.AddRtAttr(unix.IFLA_ADDRESS, s.MAC)
+	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(s.Namespace.Handle)))
+	req.AddData(info)
+	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
 	if errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("veth %q to %q: one of both exists already", s.Host, s.Peer)
+		return fmt.Errorf("veth %q to %q: one of both exists: %w", s.Host, s.Peer, err)
 	}
 	if err != nil {
 		return fmt.Errorf("veth %q: %w", s.Host, err)
-	}
-	if err := l.h.LinkSetAlias(v, s.Alias); err != nil {
-		return fmt.Errorf("veth %q: alias: %w", s.Host, err)
 	}
 	// The host's end of a bridge port has no addresses of its own.
 	if s.Master != 0 {
@@ -47,18 +57,35 @@ func (l *Links) AddVeth(s VethSpec) error {
 			return err
 		}
 	}
-	if s.Hairpin {
-		if err := l.h.LinkSetHairpin(v, true); err != nil {
-			return fmt.Errorf("veth %q: hairpin: %w", s.Host, err)
+	return l.finishPort(s)
+}
+
+// finishPort names the owner, sets the port's flags and the link up.
+func (l *Links) finishPort(s VethSpec) error {
+	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Change, msg.Flags = unix.IFF_UP, unix.IFF_UP
+	req.AddData(msg)
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(s.Host)))
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(s.Alias)))
+	if s.Master != 0 && (s.Hairpin || s.Isolated) {
+		flag := func(on bool) []byte {
+			if on {
+				return []byte{1}
+			}
+			return []byte{0}
 		}
-	}
-	if s.Isolated {
-		if err := l.h.LinkSetIsolated(v, true); err != nil {
-			return fmt.Errorf("veth %q: isolated port (Linux 4.18): %w", s.Host, err)
+		info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+		info.AddRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge"))
+		data := info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil)
+		data.AddRtAttr(nl.IFLA_BRPORT_MODE, flag(s.Hairpin))
+		if s.Isolated {
+			data.AddRtAttr(nl.IFLA_BRPORT_ISOLATED, flag(true)) // Linux 4.18
 		}
+		req.AddData(info)
 	}
-	if err := l.h.LinkSetUp(v); err != nil {
-		return fmt.Errorf("veth %q: up: %w", s.Host, err)
+	if _, err := req.Execute(unix.NETLINK_ROUTE, 0); err != nil {
+		return fmt.Errorf("veth %q: alias, port flags, up: %w", s.Host, err)
 	}
 	return nil
 }

@@ -54,27 +54,25 @@ func (n *Namespace) Close() {
 	}
 }
 
-// Do runs f on a thread in the namespace, and that thread never does anything
-// else afterwards unless it could be brought back.
+// Do runs f on this thread in the namespace, and comes back. A thread that cannot
+// come back never does anything else.
 func (n *Namespace) Do(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		back, err := netns.Get()
-		if err != nil {
-			done <- err
-			return
-		}
-		defer back.Close()
-		if err := netns.Set(n.Handle); err != nil {
-			done <- fmt.Errorf("setns: %w", err)
-			return // locked: the thread ends
-		}
-		err = f()
-		if netns.Set(back) == nil {
-			runtime.UnlockOSThread()
-		}
-		done <- err
-	}()
-	return <-done
+	runtime.LockOSThread()
+	back, err := netns.Get()
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer back.Close()
+	if err := netns.Set(n.Handle); err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("setns: %w", err)
+	}
+	err = f()
+	if e := netns.Set(back); e != nil {
+		// Locked for ever; what follows would happen to the container.
+		panic(fmt.Sprintf("setns back to the host: %v", e))
+	}
+	runtime.UnlockOSThread()
+	return err
 }

@@ -11,7 +11,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tare-oci/tare/hooks/network/config"
+	"github.com/tare-oci/tare/hooks/network/record"
 )
 
 // Book is the directory of reservations: PROTO-PORT/ADDRESS, with the owner in
@@ -103,12 +106,11 @@ func (b Book) takeOne(key, id, proto string, port uint16, ip netip.Addr) error {
 		}
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, fileOf(ip)), []byte(key+" "+id+"\n"), 0o600)
+	return record.Put(filepath.Join(dir, fileOf(ip)), []byte(key+" "+id+"\n"), unix.O_TRUNC)
 }
 
 func (b Book) owner(path string) (key, id string) {
-	data, _ := os.ReadFile(path)
-	key, id, _ = strings.Cut(strings.TrimSpace(string(data)), " ")
+	key, id, _ = strings.Cut(record.Text(path), " ")
 	return key, id
 }
 

@@ -13,18 +13,19 @@ import (
 )
 
 // Lock is a held flock(2). It ends with its process, however that ends.
-type Lock struct{ f *os.File }
+type Lock struct{ fd int }
 
 // Patience bounds the wait for a lock; what is done under one takes milliseconds.
 const Patience = 30 * time.Second
 
 // Lock takes the lock of a name, or says after wait who holds it.
 func (s *Store) Lock(name string, wait time.Duration) (*Lock, error) {
-	f, err := os.OpenFile(filepath.Join(s.Dir, "locks", name), os.O_CREATE|os.O_RDWR, 0o600)
+	path := filepath.Join(s.Dir, "locks", name)
+	f, err := unix.Open(path, unix.O_CREAT|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, &os.PathError{Op: "lock", Path: path, Err: err}
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	err = unix.Flock(f, unix.LOCK_EX|unix.LOCK_NB)
 	if err == unix.EWOULDBLOCK {
 		// In a thread of its own, for it cannot be told to give up: the kernel
 		// wakes the waiters one by one, which polling would not.
@@ -40,25 +41,28 @@ func (s *Store) Lock(name string, wait time.Duration) (*Lock, error) {
 		}
 	}
 	if err != nil {
-		f.Close()
+		unix.Close(f)
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
 	// Only for the message above.
-	_, _ = f.WriteAt([]byte(fmt.Sprintf("%-10d", os.Getpid())), 0)
+	_, _ = unix.Pwrite(f, []byte(fmt.Sprintf("%-10d", os.Getpid())), 0)
 	return &Lock{f}, nil
 }
 
-func flock(f *os.File) error {
+func flock(f int) error {
 	for {
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != unix.EINTR {
+		if err := unix.Flock(f, unix.LOCK_EX); err != unix.EINTR {
 			return err
 		}
 	}
 }
 
-func readPid(f *os.File) string {
+func readPid(f int) string {
 	b := make([]byte, 10)
-	n, _ := f.ReadAt(b, 0)
+	n, err := unix.Pread(f, b, 0)
+	if err != nil {
+		n = 0
+	}
 	if p, err := strconv.Atoi(strings.TrimSpace(string(b[:n]))); err == nil {
 		return strconv.Itoa(p)
 	}
@@ -67,9 +71,9 @@ func readPid(f *os.File) string {
 
 // Unlock gives the lock back; a second time does nothing.
 func (l *Lock) Unlock() {
-	if l != nil && l.f != nil {
-		l.f.Close()
-		l.f = nil
+	if l != nil && l.fd >= 0 {
+		unix.Close(l.fd)
+		l.fd = -1
 	}
 }
 
@@ -88,13 +92,13 @@ type NetNS struct {
 
 // Identify looks a process up; a dead one or a zombie is an error.
 func Identify(pid int) (Process, error) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return Process{}, err
+	data := Text("/proc/" + strconv.Itoa(pid) + "/stat")
+	if data == "" {
+		return Process{}, fmt.Errorf("process %d: there is none", pid)
 	}
 	// The name in parentheses may have any character.
-	i := strings.LastIndexByte(string(data), ')')
-	fields := strings.Fields(string(data[i+1:]))
+	i := strings.LastIndexByte(data, ')')
+	fields := strings.Fields(data[i+1:])
 	if i < 0 || len(fields) < 20 {
 		return Process{}, errors.New("/proc/PID/stat: not understood")
 	}
@@ -116,6 +120,5 @@ func (p Process) Alive() bool {
 
 // BootID tells one run of the kernel from another.
 func BootID() string {
-	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(b))
+	return Text("/proc/sys/kernel/random/boot_id")
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // logMax bounds the log; at that size it is moved to log.1, over the one before.
@@ -19,13 +21,10 @@ func (s *Store) Log(event map[string]any) {
 	if err != nil {
 		return
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return // a full or read-only file system stops no container
-	}
-	defer f.Close()
-	_, _ = f.Write(append(line, '\n'))
-	if st, err := f.Stat(); err == nil && st.Size() > logMax {
-		_ = os.Rename(path, path+".1")
+	// A full or read-only file system stops no container.
+	_ = Put(path, append(line, '\n'), unix.O_APPEND)
+	var st unix.Stat_t
+	if unix.Stat(path, &st) == nil && st.Size > logMax {
+		_ = unix.Rename(path, path+".1")
 	}
 }

@@ -21,10 +21,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"regexp"
 	"sort"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/hooks/network/config"
 )
@@ -122,11 +123,13 @@ func Open(dir string) (*Store, error) {
 	return &Store{Dir: dir}, nil
 }
 
-var idForm = regexp.MustCompile(`^[A-Za-z0-9_+.-]{1,200}$`)
-
 // ValidID says whether a container's id can be the name of a directory.
 func ValidID(id string) error {
-	if !idForm.MatchString(id) || id == "." || id == ".." {
+	ok := id != "" && len(id) <= 200 && id != "." && id != ".."
+	for i := range len(id) {
+		ok = ok && config.NameByte(id[i])
+	}
+	if !ok {
 		return fmt.Errorf("container id %q: has other characters than letters, digits, '_', '+', '-' and '.', or more than 200", id)
 	}
 	return nil
@@ -158,14 +161,43 @@ func (s *Store) Save(a *Attachment) error {
 // WriteFile replaces a file by renaming another one over it.
 func WriteFile(path string, data []byte) error {
 	tmp := fmt.Sprintf("%s.%d~", path, os.Getpid())
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+	if err := Put(tmp, data, unix.O_TRUNC); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		_ = os.Remove(tmp) // the rename's error is the one that counts
-		return err
+	if err := unix.Rename(tmp, path); err != nil {
+		_ = unix.Unlink(tmp) // the rename's error is the one that counts
+		return &os.PathError{Op: "rename", Path: path, Err: err}
 	}
 	return nil
+}
+
+// Put creates or opens a file and writes it by three system calls; package os
+// makes eight of it, and every attach writes ten files.
+func Put(path string, data []byte, flags int) error {
+	fd, err := unix.Open(path, unix.O_CREAT|unix.O_WRONLY|unix.O_CLOEXEC|flags, 0o600)
+	if err == nil {
+		_, err = unix.Write(fd, data)
+		unix.Close(fd)
+	}
+	if err != nil {
+		return &os.PathError{Op: "write", Path: path, Err: err}
+	}
+	return nil
+}
+
+// Text reads a small file, without the white space around; "" when it cannot.
+func Text(path string) string {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	b := make([]byte, 4096)
+	n, err := unix.Read(fd, b)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b[:n]))
 }
 
 // Remove forgets an attachment.

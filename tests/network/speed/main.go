@@ -51,6 +51,8 @@ func main() {
 type bench struct {
 	dir, hook string
 	holders   []*exec.Cmd
+	mu        sync.Mutex
+	cpu       time.Duration // of all programs since it was last set to 0
 }
 
 // holder is a process in a namespace of its own.
@@ -79,6 +81,11 @@ func (b *bench) net(args ...string) (time.Duration, error) {
 	start := time.Now()
 	err := cmd.Run()
 	took := time.Since(start)
+	if cmd.ProcessState != nil {
+		b.mu.Lock()
+		b.cpu += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+		b.mu.Unlock()
+	}
 	if err != nil {
 		return took, fmt.Errorf("tare-net %v: %w: %s", args, err, errs.String())
 	}
@@ -101,6 +108,9 @@ func (b *bench) plugin(verb, name, id, netns string, conf map[string]any, prev j
 	cmd.Stderr = &errs
 	cmd.Env = append(os.Environ(), "CNI_COMMAND="+verb, "CNI_CONTAINERID="+id, "CNI_NETNS="+netns, "CNI_IFNAME=eth0", "CNI_PATH=/usr/lib/cni")
 	o, err := cmd.Output()
+	if cmd.ProcessState != nil { // with the programs that it has waited for
+		b.cpu += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w: %s%s", name, verb, err, o, errs.String())
 	}
@@ -149,7 +159,7 @@ func ms(d time.Duration) string {
 }
 
 func run() error {
-	dir, err := os.MkdirTemp("", "tare-net-speed-")
+	dir, err := os.MkdirTemp("/run", "tare-net-speed-")
 	if err != nil {
 		return err
 	}
@@ -170,6 +180,7 @@ func run() error {
 	}
 	var attach, detach, cniAdd, cniDel series
 	var ratioUp, ratioDown []float64
+	var cpuUs, cpuThem time.Duration
 	for i := range *rounds + 2 {
 		pid, err := b.holder()
 		if err != nil {
@@ -180,26 +191,35 @@ func run() error {
 			return err
 		}
 		id := "c" + strconv.Itoa(i)
+		b.cpu = 0
 		a, err := b.net("attach", id, strconv.Itoa(pid), "networks=web", fmt.Sprintf("ports=%d:80", 20000+i))
 		if err != nil {
 			return err
 		}
+		us := b.cpu
+		b.cpu = 0
 		ca, res, err := b.add(id, other, 30000+i)
 		if err != nil {
 			return err
 		}
+		them := b.cpu
+		b.cpu = 0
 		d, err := b.net("detach", id)
 		if err != nil {
 			return err
 		}
+		us += b.cpu
+		b.cpu = 0
 		cd, err := b.del(id, other, 30000+i, res)
 		if err != nil {
 			return err
 		}
+		them += b.cpu
 		b.drop()
 		if i < 2 {
 			continue // the first ones make bridges, tables and chains
 		}
+		cpuUs, cpuThem = cpuUs+us, cpuThem+them
 		attach, detach, cniAdd, cniDel = append(attach, a), append(detach, d), append(cniAdd, ca), append(cniDel, cd)
 		ratioUp, ratioDown = append(ratioUp, float64(ca)/float64(a)), append(ratioDown, float64(cd)/float64(d))
 	}
@@ -220,6 +240,7 @@ func run() error {
 	}
 	row("attach", attach, cniAdd, ratioUp)
 	row("detach", detach, cniDel, ratioDown)
+	fmt.Fprintf(&t, "| processor time of both | %s | | %s | | **1/%.1f** |\n", ms(cpuUs/time.Duration(*rounds)), ms(cpuThem/time.Duration(*rounds)), float64(cpuThem)/float64(cpuUs))
 	fmt.Fprintf(&t, "\n100 attaches started at once took %s ms, 100 detaches %s ms. With %d containers attached, an attach took %s ms (median of %d), %.2f times the one above.\n",
 		ms(hundredUp), ms(hundredDown), *live, ms(many.at(.5)), len(many), float64(many.at(.5))/float64(attach.at(.5)))
 	fmt.Print(t.String())
