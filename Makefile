@@ -55,7 +55,7 @@ INIT_ARCH_arm64 := -mno-outline-atomics -mstack-protector-guard=sysreg \
 	-mstack-protector-guard-reg=tpidr_el0 -mstack-protector-guard-offset=0 -Wl,-z,norelro
 
 .PHONY: all
-all: tare tare-seccomp ## build the init, tare, and tare-seccomp if libseccomp-dev is there (default)
+all: tare tare-seccomp tare-net ## build the init, tare, its network hook, and tare-seccomp if libseccomp-dev is there (default)
 
 $(INIT_BIN)/%/init: $(INIT_SRC) $(INIT_HDR) scripts/check-init.sh Makefile
 	@mkdir -p $(@D)
@@ -78,6 +78,10 @@ tare-seccomp: ## build the libseccomp back-end, where a C compiler and libseccom
 	else \
 		CGO_ENABLED=1 CC=$(CC_$(HOSTARCH)) GOARCH=$(HOSTARCH) $(GO) build -trimpath -buildvcs=false -tags libseccomp -ldflags '-s -w' -o $@ ./cmd/tare-seccomp; \
 	fi
+
+.PHONY: tare-net
+tare-net: ## build the network hook, a program of its own
+	GOARCH=$(GOARCH) $(GO_BUILD) -o tare-net ./hooks/network/cmd
 
 .PHONY: cross
 cross: ## build for amd64 and arm64 into build/out, and run the arm64 init where qemu-user is installed
@@ -162,6 +166,7 @@ man: $(MAN_PAGES) ## make the man pages from man/*.md, in build/out/man
 install: all man ## install tare, its man pages and completion below DESTDIR and PREFIX (/usr/local)
 	install -D -m 0755 $(TARE) $(DESTDIR)$(PREFIX)/sbin/tare
 	@if [ -e tare-seccomp ]; then install -D -m 0755 tare-seccomp $(DESTDIR)$(PREFIX)/libexec/tare/tare-seccomp; fi
+	install -D -m 0755 tare-net $(DESTDIR)$(PREFIX)/sbin/tare-net
 	@for page in $(MAN_PAGES); do \
 		install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man8/$${page##*/}; \
 	done
@@ -169,7 +174,7 @@ install: all man ## install tare, its man pages and completion below DESTDIR and
 
 .PHONY: clean
 clean: ## remove what make has built
-	rm -rf tare tare-seccomp $(OUT) $(INIT_BIN)/*/init
+	rm -rf tare tare-seccomp tare-net $(OUT) $(INIT_BIN)/*/init
 
 .PHONY: help
 help: ## list the targets

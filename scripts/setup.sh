@@ -45,6 +45,7 @@ debootstrap                debootstrap
 e2fsprogs                  mkfs.ext4
 dbus-daemon                dbus-daemon
 iproute2                   ip
+nftables                   nft
 "
 case $goal in
 build) wanted=$build ;;

@@ -165,6 +165,7 @@ var Commands = []Command{
 		Flags: []*Flag{
 			{Name: "bundle", Aliases: []string{"b"}, Kind: Text, Arg: "DIR", Usage: "directory to write to (default: the working directory)"},
 			{Name: "config", Aliases: []string{"f"}, Kind: Text, Arg: "FILE", Default: "config.json", Usage: "name of the file"},
+			{Name: "network", Kind: Text, Arg: "NAME", Usage: "attach the container to this network by the hook tare-net"},
 			{Name: "rootless", Kind: Bool, Usage: "for an ordinary user, with a user namespace that maps only this user"},
 		},
 		whole: true, run: runSpec,

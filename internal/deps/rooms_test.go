@@ -6,7 +6,16 @@ const (
 	feats = "github.com/opencontainers/runtime-spec/specs-go/features"
 	urfav = "github.com/urfave/cli/v2"
 	dbus  = "github.com/godbus/dbus/v5"
+
+	// Of the network hook; none of them may be linked into tare.
+	vlink    = "github.com/vishvananda/netlink"
+	vnetns   = "github.com/vishvananda/netns"
+	nftables = "github.com/google/nftables"
 )
+
+// netRooms are the subjects of the network hook.
+var netRooms = []string{"hooks/network/cni", "hooks/network/firewall", "hooks/network/firewall/ipt", "hooks/network/firewall/nft", "hooks/network/ipam",
+	"hooks/network/link", "hooks/network/names", "hooks/network/netns", "hooks/network/proxy", "hooks/network/publish", "hooks/network/shape"}
 
 // room says what a package may import. A package of the tree that has no room
 // is refused: who adds one decides here, with a reason, what it depends on.
@@ -60,6 +69,26 @@ var rooms = map[string]room{
 			"internal/ocischema", "internal/ojson", "internal/plan", "internal/probe", "internal/rdt", "internal/state", "internal/sys", "internal/version", "specconv"},
 		other: []string{specs, xsys},
 	},
+	"hooks/network": {
+		why:   "the order in which the network hook does its work; every subject is in a room below",
+		own:   append([]string{"hooks/network/config", "hooks/network/record"}, netRooms...),
+		other: []string{specs, xsys},
+	},
+	"hooks/network/cmd": {why: "flags, streams and exit codes of tare-net",
+		own: []string{"hooks/network", "hooks/network/config", "hooks/network/proxy", "hooks/network/record", "internal/version"}},
+	"hooks/network/config":       {why: "reads files and words; knows no kernel", std: append([]string{"embed", "encoding/json", "fmt", "io", "net", "net/netip", "os", "path/filepath"}, pure...)},
+	"hooks/network/record":       {why: "files of the state directory", own: []string{"hooks/network/config"}, other: []string{xsys}},
+	"hooks/network/ipam":         {why: "leases are files", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{xsys}},
+	"hooks/network/publish":      {why: "reservations are files; a port is probed by a socket", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{xsys}},
+	"hooks/network/names":        {why: "writes resolv.conf, hosts and hostname", own: []string{"hooks/network/config"}, other: []string{xsys}},
+	"hooks/network/netns":        {why: "opens network namespaces", own: []string{"hooks/network/record"}, other: []string{vnetns, xsys}},
+	"hooks/network/link":         {why: "rtnetlink: links, addresses, routes", own: []string{"hooks/network/config", "hooks/network/netns"}, other: []string{vlink, vlink + "/nl", xsys}},
+	"hooks/network/shape":        {why: "rtnetlink: queues, classes, filters", own: []string{"hooks/network/config", "hooks/network/netns"}, other: []string{vlink, vlink + "/nl", xsys}},
+	"hooks/network/proxy":        {why: "copies bytes between sockets", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{xsys}},
+	"hooks/network/cni":          {why: "the one room that knows libcni", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{"github.com/containernetworking/cni/libcni", "github.com/containernetworking/cni/pkg/types/100"}},
+	"hooks/network/firewall":     {why: "says what rules are for, not how they are written", own: []string{"hooks/network/config"}},
+	"hooks/network/firewall/nft": {why: "nfnetlink", own: []string{"hooks/network/config", "hooks/network/firewall"}, other: []string{nftables, nftables + "/expr", nftables + "/binaryutil", nftables + "/userdata", xsys}},
+	"hooks/network/firewall/ipt": {why: "runs iptables", own: []string{"hooks/network/config", "hooks/network/firewall"}, other: []string{"github.com/coreos/go-iptables/iptables", nftables}},
 	"hooks": {
 		why:   "it runs a program with the state on its stdin, and knows neither plans nor containers",
 		other: []string{specs, xsys},
@@ -97,13 +126,16 @@ var rooms = map[string]room{
 	"tests/integration": {
 		why: "the black box: what it knew of the insides it could not prove from outside", other: []string{specs, xsys},
 	},
-	"tests/ops":          {why: "gives plans to the init", own: []string{"internal/plan", "internal/initbin", "internal/initproto"}, other: []string{xsys}},
-	"tests/init":         {why: "holds the C reader against the Go one", own: []string{"internal/plan", "internal/initproto"}, other: []string{xsys}},
-	"tests/bench":        {why: "treats all runtimes alike", other: []string{xsys}},
-	"tests/differential": {why: "the black box again, and treats all runtimes alike", other: []string{xsys}},
-	"tests/engines":      {why: "the black box behind real engines", other: []string{xsys}},
-	"tests/vm":           {why: "makes a machine and runs programs in it", other: []string{xsys}},
-	"tests/rings":        {why: "runs programs and reads what they print"},
+	"tests/network":       {why: "the black box of the network hook", other: []string{specs, xsys}},
+	"tests/network/peer":  {why: "both ends of a connection"},
+	"tests/network/speed": {why: "treats the hook and the CNI plugins alike"},
+	"tests/ops":           {why: "gives plans to the init", own: []string{"internal/plan", "internal/initbin", "internal/initproto"}, other: []string{xsys}},
+	"tests/init":          {why: "holds the C reader against the Go one", own: []string{"internal/plan", "internal/initproto"}, other: []string{xsys}},
+	"tests/bench":         {why: "treats all runtimes alike", other: []string{xsys}},
+	"tests/differential":  {why: "the black box again, and treats all runtimes alike", other: []string{xsys}},
+	"tests/engines":       {why: "the black box behind real engines", other: []string{xsys}},
+	"tests/vm":            {why: "makes a machine and runs programs in it", other: []string{xsys}},
+	"tests/rings":         {why: "runs programs and reads what they print"},
 }
 
 // Names that say nothing about what is inside.
@@ -112,25 +144,32 @@ var vagueNames = []string{"utils", "util", "common", "helpers", "helper", "misc"
 // What no runtime needs before it starts a container; each of these costs start
 // time by its package initialization, or room.
 var unwanted = map[string]string{
-	"crypto":              "tare encrypts and verifies nothing",
-	"encoding/gob":        "state is JSON",
-	"encoding/xml":        "nothing is XML; its tables are made at every start",
-	"expvar":              "is net/http",
-	"go/":                 "no source is parsed at run time",
-	"html":                "nothing is HTML",
-	"image":               "nothing is an image",
-	"log":                 "messages are written by internal/cli, once",
-	"math/big":            "no number is that long",
-	"mime":                "nothing is mail",
-	"net":                 "no host is looked up, no connection made (net/netip and net/url come with urfave/cli, net itself with D-Bus)",
-	"net/http":            "nothing is fetched",
-	"net/rpc":             "nothing is served",
-	"plugin":              "nothing is loaded at run time",
-	"runtime/cgo":         "tare is built without cgo",
-	"runtime/pprof":       "is net/http's neighbour; profiles are made by tests",
-	"testing":             "belongs to tests",
-	"google.golang.org/":  "no protocol buffers",
-	"github.com/sirupsen": "messages are written by internal/cli, once",
+	"crypto":             "tare encrypts and verifies nothing",
+	"encoding/gob":       "state is JSON",
+	"encoding/xml":       "nothing is XML; its tables are made at every start",
+	"expvar":             "is net/http",
+	"go/":                "no source is parsed at run time",
+	"html":               "nothing is HTML",
+	"image":              "nothing is an image",
+	"log":                "messages are written by internal/cli, once",
+	"math/big":           "no number is that long",
+	"mime":               "nothing is mail",
+	"net":                "no host is looked up, no connection made (net/netip and net/url come with urfave/cli, net itself with D-Bus)",
+	"net/http":           "nothing is fetched",
+	"net/rpc":            "nothing is served",
+	"plugin":             "nothing is loaded at run time",
+	"runtime/cgo":        "tare is built without cgo",
+	"runtime/pprof":      "is net/http's neighbour; profiles are made by tests",
+	"testing":            "belongs to tests",
+	"google.golang.org/": "no protocol buffers",
+	// The network hook is a program of its own so that none of this is in tare.
+	module + "/hooks/network":        "is the other program, tare-net",
+	"github.com/vishvananda":         "belongs to tare-net",
+	"github.com/google/nftables":     "belongs to tare-net",
+	"github.com/mdlayher":            "belongs to tare-net",
+	"github.com/containernetworking": "belongs to tare-net",
+	"github.com/coreos":              "belongs to tare-net",
+	"github.com/sirupsen":            "messages are written by internal/cli, once",
 }
 
 // Exceptions to unwanted, by full path. net comes with D-Bus,
