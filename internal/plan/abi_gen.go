@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0xf5283a5336d5646
+const abiHash uint64 = 0x4bff274afb68dc0d
