@@ -194,3 +194,7 @@ HANDLER(outlive);
 HANDLER(gate);
 HANDLER(fd_close);
 HANDLER(exec);
+HANDLER(ns_enter);
+HANDLER(cpu_enter);
+HANDLER(root_enter);
+HANDLER(console);

@@ -36,6 +36,12 @@ static int dispatch(struct ctx *c, const struct op *op)
 	case OP_RDT_JOIN:
 	case OP_NETDEV_MOVE:
 	case OP_HOOK:
+	case OP_TARGET_OPEN:
+	case OP_CGROUP_OPEN:
+	case OP_ROOT_OPEN:
+	case OP_CONSOLE_OPEN:
+	case OP_SPAWN_AFFINITY:
+	case OP_PIDFD_SEND:
 		return 0; /* the host's */
 	case OP_SPAWN: { /* the host's; the cgroup that this process was born into is not to stay open */
 		owned_fd cgroup = op_slot(c, op, SPAWN_CGROUP);
@@ -105,6 +111,10 @@ static int dispatch(struct ctx *c, const struct op *op)
 		CASE(GATE, gate)
 		CASE(FD_CLOSE, fd_close)
 		CASE(EXEC, exec)
+		CASE(NS_ENTER, ns_enter)
+		CASE(CPU_ENTER, cpu_enter)
+		CASE(ROOT_ENTER, root_enter)
+		CASE(CONSOLE, console)
 #undef CASE
 	}
 	return fail(c, STEP_CHECK, -EINVAL);

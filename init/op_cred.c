@@ -3,6 +3,7 @@
 
 #include <linux/capability.h>
 
+#define PR_SET_DUMPABLE 4
 #define PR_CAPBSET_DROP 24
 #define PR_SET_NO_NEW_PRIVS 38
 #define PR_SET_KEEPCAPS 8
@@ -127,6 +128,9 @@ HANDLER(identity)
 	(void)sys1(__NR_umask, op->num[IDENTITY_UMASK]);
 	c->umask_set = 1;
 	(void)sys5(__NR_prctl, PR_SET_KEEPCAPS, 0, 0, 0, 0);
+	/* A change of ids sets it to fs.suid_dumpable; others of the same user in the
+	 * container may still not look into this process. */
+	(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
 	return 0;
 }
 

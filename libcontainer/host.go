@@ -29,7 +29,10 @@ type host struct {
 	slots []int // descriptors by slot, -1 when not open on this side
 	order []int // those that the init inherits, in its numbering
 
-	sync int // our end of the socket to the init
+	sync    int    // our end of the socket to the init
+	console int    // our end of the socket that a terminal for this program comes by
+	exec    bool   // the container is there already, and its record is left alone
+	cpus    []byte // of this thread, while the init is given others
 	// locked says that the goroutine is tied to its thread, because the init dies
 	// with the thread that started it, until its outlive op.
 	locked bool
@@ -55,7 +58,7 @@ type host struct {
 }
 
 func newHost(p *plan.Plan, rec *state.Record, o *CreateOptions) *host {
-	h := &host{plan: p, rec: rec, opts: o, slots: make([]int, p.SlotCount()), sync: -1}
+	h := &host{plan: p, rec: rec, opts: o, slots: make([]int, p.SlotCount()), sync: -1, console: -1}
 	for i := range h.slots {
 		h.slots[i] = -1
 	}
@@ -84,7 +87,7 @@ func (h *host) do(i int, op *plan.Op) error {
 	case plan.OpSyncArrive:
 		return h.await(i)
 	case plan.OpSyncAwait:
-		if op.Value() == specconv.SyncRecorded {
+		if op.Value() == specconv.SyncRecorded && !h.exec {
 			// The pid file is the last thing that create writes: an engine takes
 			// its presence for success.
 			if err := h.recorded(); err != nil {
@@ -156,6 +159,19 @@ func (h *host) prepare(op *plan.Op) (int, error) {
 		return -1, h.save()
 	case plan.OpHook:
 		return -1, h.hook(op)
+	case plan.OpTargetOpen:
+		return openTarget(op.TargetOpenArgs())
+	case plan.OpCgroupOpen:
+		return openCgroup(op.CgroupOpenArgs())
+	case plan.OpRootOpen:
+		return openRoot(op.RootOpenArgs(), h.rec.PidStart)
+	case plan.OpConsoleOpen:
+		return h.openConsole(op.ConsoleOpenArgs())
+	case plan.OpSpawnAffinity:
+		return -1, h.spawnAffinity(op.SpawnAffinityArgs())
+	case plan.OpPidfdSend:
+		path, kind := op.PidfdSendArgs()
+		return -1, sendPidfd(path, kind, h.pid)
 	}
 	return -1, fmt.Errorf("no host handler for %s", op.Code.Name())
 }

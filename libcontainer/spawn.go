@@ -20,9 +20,11 @@ func (h *host) spawn(op *plan.Op) error {
 	flags, cg := op.SpawnArgs()
 	// From here on what is in the cgroups is the container's, to be killed with it.
 	// Only a digit of the record changes.
-	h.rec.CgroupsMade = true
-	if err := h.rec.Begin(); err != nil {
-		return err
+	if !h.exec {
+		h.rec.CgroupsMade = true
+		if err := h.rec.Begin(); err != nil {
+			return err
+		}
 	}
 	if err := h.collectNetwork(); err != nil {
 		return err
@@ -39,11 +41,14 @@ func (h *host) spawn(op *plan.Op) error {
 	}
 	defer unix.Close(planFD)
 
-	base := 3 + h.opts.PreserveFDs
+	base := 3 + h.opts.ListenFDs + h.opts.PreserveFDs
 	files := make([]uintptr, 0, base+2+len(h.order))
 	files = append(files, stdio(h.opts.Stdin, 0), stdio(h.opts.Stdout, 1), stdio(h.opts.Stderr, 2))
 	for fd := 3; fd < base; fd++ {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			if fd < 3+h.opts.ListenFDs {
+				return fmt.Errorf("LISTEN_FDS %d: descriptor %d is not open", h.opts.ListenFDs, fd)
+			}
 			return fmt.Errorf("--preserve-fds %d: descriptor %d is not open", h.opts.PreserveFDs, fd)
 		}
 		files = append(files, uintptr(fd))
@@ -66,14 +71,17 @@ func (h *host) spawn(op *plan.Op) error {
 	if cg != plan.NoSlot {
 		sys.UseCgroupFD, sys.CgroupFD = true, h.slots[cg]
 	}
-	runtime.LockOSThread()
-	h.locked = true
+	if !h.locked {
+		runtime.LockOSThread()
+		h.locked = true
+	}
 	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), []string{"tare-init", strconv.Itoa(base)},
 		&syscall.ProcAttr{Env: []string{}, Files: files, Sys: sys})
 	if err != nil {
 		return &fs.PathError{Op: "clone", Path: op.Value(), Err: err}
 	}
 	h.stage, h.pid = pid, pid
+	h.restoreAffinity()
 	// The init has its own copies; ours would keep namespaces and trees alive.
 	h.closeSlots()
 	return nil

@@ -82,6 +82,8 @@ const (
 	opDelete
 	opDeleteForce
 	opProcesses
+	opExec
+	opExecPaused
 )
 
 // refusal says why an operation may not be done in a status; "" means that it
@@ -106,6 +108,15 @@ func refusal(op operation, s Status, id string) string {
 	case opDelete:
 		if s == Running || s == Paused || s == Creating {
 			return fmt.Sprintf("cannot delete container %s that is not stopped: %s", id, s)
+		}
+	case opExec, opExecPaused:
+		switch {
+		case s == Stopped:
+			return "cannot exec in a stopped container"
+		case s == Creating:
+			return "cannot exec in a container that is still being created"
+		case s == Paused && op == opExec:
+			return "cannot exec in a paused container (use --ignore-paused to override)"
 		}
 	case opProcesses:
 		if s == Stopped || s == Creating {

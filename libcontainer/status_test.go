@@ -46,6 +46,9 @@ func TestRefusals(t *testing.T) {
 		opDelete:      {cannot(Creating), "", cannot(Running), cannot(Paused), ""},
 		opDeleteForce: {"", "", "", "", ""},
 		opProcesses:   {not, "", "", "", not},
+		opExec: {"cannot exec in a container that is still being created", "", "",
+			"cannot exec in a paused container (use --ignore-paused to override)", "cannot exec in a stopped container"},
+		opExecPaused: {"cannot exec in a container that is still being created", "", "", "", "cannot exec in a stopped container"},
 	}
 	for op, wants := range table {
 		for i, want := range wants {

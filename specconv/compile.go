@@ -32,6 +32,10 @@ type Input struct {
 	Filter []byte
 	// SystemdCgroup asks for the systemd driver.
 	SystemdCgroup bool
+	// ConsoleSocket is where the terminal is sent; without one the runtime gets it.
+	ConsoleSocket string
+	// PidfdSocket is where a pidfd of the process is sent, if it is set.
+	PidfdSocket string
 	// NoCgroup asks for no cgroup at all (--cgroup-manager=disabled).
 	NoCgroup bool
 }
@@ -84,6 +88,8 @@ type compiler struct {
 	lateNet     bool // the network namespace comes after the first record
 	rdtGroups   []rdtGroup
 	hookLogs    [2]plan.Slot // for stdout and stderr of the init's hooks
+	lsmDone     bool         // the labels are written already
+	console     plan.Slot    // the socket that the terminal is sent to
 }
 
 // Compile turns a config into a plan. The error is a *field.Invalid with one
@@ -137,6 +143,7 @@ func compile(in Input) *compiler {
 	c.emitCgroups()
 	c.emitIntelRdt()
 	c.emitHookLogs()
+	c.emitConsoleOpen()
 	if c.Gate {
 		c.add(plan.GateOpen("process"))
 	}
@@ -171,6 +178,7 @@ func compile(in Input) *compiler {
 
 	// switch, seal: what is sealed is sealed in the final root, after every hook.
 	c.emitRootSwitch()
+	c.emitConsole(plan.FlagBind)
 	c.emitSeal(mounts)
 
 	// lock, gate, exec: privilege goes away, then the program is looked up as the

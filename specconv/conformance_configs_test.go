@@ -8,8 +8,9 @@ const plainProcess = `"process": {"args": ["x"], "cwd": "/"}`
 // conformanceConfigs have the fields that no golden config has. Behind the name of
 // the facts are cgroup v1 controllers that the host shall have too.
 var conformanceConfigs = map[string]struct{ facts, config string }{
-	"ignored": {"hybrid-6.18", plainHead + `"process": {"args": ["x"], "cwd": "/", "commandLine": "x", "user": {"username": "x"}, "consoleSize": {"height": 25, "width": 80}},
+	"ignored": {"hybrid-6.18", plainHead + `"process": {"args": ["x"], "cwd": "/", "commandLine": "x", "user": {"username": "x"}},
 		"linux": {"resources": {"memory": {"kernel": 1048576, "checkBeforeUpdate": true}}}}`},
+	"terminal": {"hybrid-6.18", plainHead + `"process": {"args": ["x"], "cwd": "/", "terminal": true, "consoleSize": {"height": 25, "width": 80}}}`},
 	"resources of cgroup v1": {"hybrid-6.18 net_cls net_prio rdma", plainHead + plainProcess + `, "linux": {"resources": {
 		"memory": {"limit": 8388608, "reservation": 4194304, "kernelTCP": 1048576, "swappiness": 10, "disableOOMKiller": true, "useHierarchy": true},
 		"cpu": {"burst": 1000, "quota": 2000, "realtimeRuntime": 1000, "realtimePeriod": 2000, "cpus": "0", "mems": "0", "idle": 1},
@@ -38,7 +39,6 @@ var conformanceConfigs = map[string]struct{ facts, config string }{
 
 // refusedConfigs have one error each: the field of their name is set.
 var refusedConfigs = map[string]string{
-	"process.terminal":        plainHead + `"process": {"args": ["x"], "cwd": "/", "terminal": true}}`,
 	"linux.personality.flags": plainHead + plainProcess + `, "linux": {"personality": {"domain": "LINUX", "flags": ["READ_IMPLIES_EXEC"]}}}`,
 	"freebsd":                 plainHead + plainProcess + `, "freebsd": {}}`,
 	"solaris":                 plainHead + plainProcess + `, "solaris": {}}`,

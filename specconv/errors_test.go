@@ -342,16 +342,6 @@ var elsewhere = map[string]string{
 	"the systemd cgroup driver is not supported by this version of tare":                     "golden error-systemd",
 	"needs CAP_SYS_ADMIN, or process.noNewPrivileges (seccomp(2))":                           "TestSeccompWithoutPrivilege",
 	"needs Linux 5.19 (seccomp(2))":                                                          "TestSeccompFlagsOfKernels",
-	"consoles are not supported by this version of tare":                                     "TestTerminal",
-}
-
-func TestTerminal(t *testing.T) {
-	s := plain()
-	s.Process.Terminal = true
-	want := "config process.terminal \"true\": consoles are not supported by this version of tare\n"
-	if err := compileOn(readFacts(t, "hybrid-6.18"), s); err == nil || errorText(t, err) != want {
-		t.Errorf("got %v", err)
-	}
 }
 
 // asking is a profile that has an agent at path.

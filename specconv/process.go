@@ -43,9 +43,7 @@ func (c *compiler) checkProcess() {
 		}
 		c.noNUL(f, e)
 	}
-	if p.Terminal {
-		c.errs.Add("process.terminal", "true", "consoles are not supported by this version of tare")
-	}
+	c.checkConsole()
 	if s := p.OOMScoreAdj; s != nil && (*s < -1000 || *s > 1000) {
 		c.errs.Add("process.oomScoreAdj", strconv.Itoa(*s), "must be between -1000 and 1000")
 	}
@@ -79,7 +77,9 @@ func (c *compiler) emitLock() {
 	c.caps = c.readCaps()
 	caps := c.caps
 	c.readSeccomp()
-	c.emitLsm()
+	if !c.lsmDone {
+		c.emitLsm()
+	}
 	// Without no_new_privs only a privileged process may install a filter, and the
 	// filter comes as late as it can, so that profiles break little of what tare
 	// does. So CAP_SYS_ADMIN stays until then; nothing but the init runs with it.
@@ -156,6 +156,7 @@ func (c *compiler) emitInherited() {
 
 // emitStart is the gate and what happens after it.
 func (c *compiler) emitStart() {
+	c.emitPidfdSend("standard")
 	if !c.Gate {
 		// The host says so as soon as it has recorded the process; nobody waits.
 		c.add(plan.SyncAwait(SyncRecorded))

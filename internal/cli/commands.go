@@ -22,7 +22,7 @@ const (
 // GlobalFlags stand in front of the command.
 var GlobalFlags = []*Flag{
 	{Name: "root", Kind: Text, Arg: "DIR", Usage: "directory of the containers' states (default: /run/tare; rootless: $XDG_RUNTIME_DIR/tare)"},
-	{Name: "log", Kind: Text, Arg: "FILE", Usage: "append errors and warnings to FILE; a prefix file: is allowed"},
+	{Name: "log", Kind: Text, Arg: "FILE", Usage: "append errors and warnings to FILE, or file:FILE; or send them to journald:ID or syslog:ID"},
 	{Name: "log-format", Kind: Text, Arg: "FORMAT", Default: "text", Usage: "format of the log: text or json"},
 	{Name: "log-level", Kind: Text, Arg: "LEVEL", Default: "warning", Usage: "least level that is logged: debug, info, warning or error"},
 	{Name: "debug", Kind: Bool, Usage: "log everything, and print warnings on stderr"},
@@ -40,8 +40,8 @@ var (
 	flagNoPivot      = Flag{Name: "no-pivot", Kind: Bool, Usage: "move the root over / instead of pivot_root(2); for a host root on an initramfs"}
 	flagNoNewKeyring = Flag{Name: "no-new-keyring", Kind: Bool, Usage: "keep the caller's session keyring"}
 	flagPreserveFDs  = Flag{Name: "preserve-fds", Kind: Number, Arg: "N", Default: "0", Usage: "leave the N descriptors from 3 on open in the container"}
-	flagConsole      = Flag{Name: "console-socket", Kind: Text, Arg: "SOCKET", Usage: "send the terminal's descriptor to SOCKET (not in this version)"}
-	flagPidfdSocket  = Flag{Name: "pidfd-socket", Kind: Text, Arg: "SOCKET", Usage: "send a pidfd of the process to SOCKET (not in this version)"}
+	flagConsole      = Flag{Name: "console-socket", Kind: Text, Arg: "SOCKET", Usage: "send the terminal's descriptor to SOCKET"}
+	flagPidfdSocket  = Flag{Name: "pidfd-socket", Kind: Text, Arg: "SOCKET", Usage: "send a pidfd of the process to SOCKET"}
 	flagPidFile      = Flag{Name: "pid-file", Kind: Text, Arg: "FILE", Usage: "write the process id to FILE when the container is there"}
 	flagFormat       = Flag{Name: "format", Aliases: []string{"f"}, Kind: Text, Arg: "FORMAT", Default: "table", Usage: "table or json"}
 	flagText         = Flag{Name: "format", Kind: Text, Arg: "FORMAT", Default: "text", Usage: "text or json"}
@@ -74,6 +74,14 @@ var Commands = []Command{
 		Existing: true, min: 1, max: 1, run: runDelete,
 	},
 	{
+		Name: "exec", Args: "ID [COMMAND [ARG...]]", Usage: "run a command in a container",
+		Description: "Runs a command in a container that is created or running, as its own process runs where no flag says otherwise. With --process " +
+			"the command and everything else is taken from a file, and what flags say besides counts. The exit code is the command's, " +
+			"128 and the number of the signal that killed it, or 255 if it could not be run.",
+		Flags:    execFlags[:],
+		Existing: true, min: 1, max: -1, stop: true, run: runExec,
+	},
+	{
 		Name: "features", Usage: "show what this version can do",
 		Description: "Prints the features structure of the OCI runtime specification (features.md) as JSON. It does not depend on the host.",
 		run:         runFeatures,
@@ -99,11 +107,13 @@ var Commands = []Command{
 	{
 		Name: "plan", Args: "[ID]", Usage: "show what create would do, without doing it",
 		Description: "Compiles a bundle's config for this host and prints the list of operations, in their order, each with the field of the " +
-			"config that asks for it. Nothing is changed, and no privilege is needed.",
+			"config that asks for it. Nothing is changed, and no privilege is needed. With --process it is the plan by which exec would run " +
+			"that process in the container ID, which must exist.",
 		Flags: []*Flag{
 			&flagBundle, &flagConfig,
 			&flagText,
 			&flagNoPivot, &flagNoNewKeyring, &flagPreserveFDs,
+			{Name: "process", Aliases: []string{"p"}, Kind: Text, Arg: "FILE", Usage: "show what exec would do with the process of FILE"},
 		},
 		max: 1, run: runPlan,
 	},
@@ -150,7 +160,7 @@ var Commands = []Command{
 
 // later are commands of other runtimes that this version does not have. They
 // are refused by name, so that nobody takes them for a typing error.
-var later = []string{"checkpoint", "events", "exec", "pause", "restore", "resume", "update"}
+var later = []string{"checkpoint", "events", "pause", "restore", "resume", "update"}
 
 func findCommand(name string) *Command {
 	for i := range Commands {

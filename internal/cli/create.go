@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 
 	"github.com/tare-oci/tare/libcontainer"
 )
@@ -29,25 +31,16 @@ func runCreate(c *call) error {
 // createOptions are the flags that create and run share. Paths are resolved
 // before anything else happens.
 func (c *call) createOptions(id string) (libcontainer.CreateOptions, error) {
-	f := &c.flags
 	o, err := c.planOptions(id)
 	if err != nil {
 		return o, err
 	}
-	for _, name := range [...]string{"console-socket", "pidfd-socket"} {
-		if f.isSet(name) {
-			return o, fmt.Errorf("--%s: is not supported by this version of tare", name)
-		}
+	o.Program = c.program
+	o.NotifySocket = os.Getenv("NOTIFY_SOCKET")
+	if o.ListenFDs, o.ListenNames, err = listenFDs(); err != nil {
+		return o, err
 	}
-	if f.isSet("pid-file") {
-		if f.str("pid-file") == "" {
-			return o, fmt.Errorf("--pid-file must not be empty")
-		}
-		if o.PidFile, err = absolute(f.str("pid-file")); err != nil {
-			return o, err
-		}
-	}
-	return o, nil
+	return o, c.sockets(&o.PidFile, &o.ConsoleSocket, &o.PidfdSocket)
 }
 
 // planOptions are the flags that have a say in the plan.
@@ -85,4 +78,18 @@ func (c *call) bundleOptions(id string) (libcontainer.CreateOptions, error) {
 		}
 	}
 	return o, nil
+}
+
+// listenFDs reads what a service manager says of the sockets that it has passed
+// on (sd_listen_fds(3)). What was meant for another process is not ours.
+func listenFDs() (n int, names string, err error) {
+	count := os.Getenv("LISTEN_FDS")
+	if count == "" || os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return 0, "", nil
+	}
+	n, err = strconv.Atoi(count)
+	if err != nil || n < 0 {
+		return 0, "", fmt.Errorf("LISTEN_FDS %q: is not a number of descriptors", count)
+	}
+	return n, os.Getenv("LISTEN_FDNAMES"), nil
 }

@@ -14,6 +14,7 @@ import (
 const (
 	exitFailure = 1
 	exitUnknown = 3 // no such command
+	exitExec    = 255
 )
 
 // exitCode is the error of a command that is done and has an exit code of its
@@ -38,10 +39,12 @@ func (c *call) end(err error) (int, *Help) {
 		return 0, help
 	case usageError:
 		help.Why = "Incorrect Usage: " + string(e)
-		return c.report(err), help
+		c.fail(err)
+		return exitFailure, help
 	case argCount:
 		help.Why = "Incorrect Usage."
-		return c.report(err), help
+		c.fail(err)
+		return exitFailure, help
 	case unknownCommand:
 		c.fail(err)
 		return exitUnknown, nil
@@ -60,6 +63,9 @@ func (c *call) report(err error) int {
 		return 0
 	}
 	c.fail(err)
+	if c.cmd != nil && c.cmd.Name == "exec" {
+		return exitExec // so that it is not taken for the command's
+	}
 	return exitFailure
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 
 	"golang.org/x/sys/unix"
@@ -16,7 +17,11 @@ func runStart(c *call) error {
 	if err != nil {
 		return err
 	}
-	return ctr.Start()
+	warnings, err := ctr.StartNotify(os.Getenv("NOTIFY_SOCKET"))
+	if err == nil {
+		c.warn(warnings)
+	}
+	return err
 }
 
 func runState(c *call) error {

@@ -22,7 +22,7 @@ func runRun(c *call) error {
 	if err := makeRoot(&c.global, r.Root()); err != nil {
 		return err
 	}
-	if c.flags.bool("detach") {
+	if o.Detach = c.flags.bool("detach"); o.Detach {
 		ctr, err := r.Run(o)
 		if err == nil {
 			c.warn(ctr.Warnings)
@@ -39,15 +39,15 @@ func (c *call) foreground(r *libcontainer.Runtime, o libcontainer.CreateOptions)
 			return err
 		}
 	}
-	made := make(chan *libcontainer.Container, 1)
+	made := make(chan func(syscall.Signal), 1)
 	o.BeforeStart = func() { catch(made) }
+	o.ConsoleSize = ownSize
 	ctr, err := r.Run(o)
 	if err != nil {
 		return err
 	}
-	made <- ctr
 	c.warn(ctr.Warnings)
-	code, err := ctr.WaitReaping()
+	code, err := c.attend(made, ctr.Terminal(), func(s syscall.Signal) { _ = ctr.Kill(s, false) }, ctr.WaitReaping)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ var forwardable = [...]os.Signal{
 // catch begins to catch signals, and returns when those that come first are
 // caught: a program that says it is ready may be sent one at once. While a
 // container is made, one that ends tare ends the container too.
-func catch(made <-chan *libcontainer.Container) {
+func catch(made <-chan func(syscall.Signal)) {
 	ch := make(chan os.Signal, 64)
 	signal.Notify(ch, first[:]...)
 	go forwardSignals(ch, made)
@@ -95,15 +95,15 @@ func catch(made <-chan *libcontainer.Container) {
 
 // forwardSignals sends the signals that tare receives to the program, once that
 // runs. It is for a goroutine of its own.
-func forwardSignals(ch chan os.Signal, made <-chan *libcontainer.Container) {
-	ctr, held := hold(ch, made)
+func forwardSignals(ch chan os.Signal, made <-chan func(syscall.Signal)) {
+	send, held := hold(ch, made)
 	for _, s := range held {
-		forward(ctr, s)
+		forward(send, s)
 	}
 	for late := time.After(settled); late != nil; {
 		select {
 		case s := <-ch:
-			forward(ctr, s)
+			forward(send, s)
 		case <-late:
 			late = nil
 		}
@@ -114,18 +114,18 @@ func forwardSignals(ch chan os.Signal, made <-chan *libcontainer.Container) {
 	}
 	signal.Notify(ch, append(signals, forwardable[:]...)...)
 	for s := range ch {
-		forward(ctr, s)
+		forward(send, s)
 	}
 }
 
 // hold keeps signals until the container is made. One that comes for the second
 // time has its usual effect: somebody is tired of waiting, for a hook perhaps.
-func hold(ch <-chan os.Signal, made <-chan *libcontainer.Container) (*libcontainer.Container, []os.Signal) {
+func hold(ch <-chan os.Signal, made <-chan func(syscall.Signal)) (func(syscall.Signal), []os.Signal) {
 	var held []os.Signal
 	for {
 		select {
-		case ctr := <-made:
-			return ctr, held
+		case send := <-made:
+			return send, held
 		case s := <-ch:
 			if sig, ok := s.(syscall.Signal); ok && slices.Contains(held, s) {
 				signal.Reset(s)
@@ -138,8 +138,8 @@ func hold(ch <-chan os.Signal, made <-chan *libcontainer.Container) (*libcontain
 
 // forward sends a signal to the program. It fails when that has just ended;
 // then there is nobody to forward to, and nothing to tell.
-func forward(ctr *libcontainer.Container, s os.Signal) {
+func forward(send func(syscall.Signal), s os.Signal) {
 	if sig, ok := s.(syscall.Signal); ok {
-		_ = ctr.Kill(sig, false)
+		send(sig)
 	}
 }

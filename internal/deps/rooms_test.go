@@ -34,8 +34,8 @@ var rooms = map[string]room{
 	"internal/cli/usage": {why: "help and completion, the only part that needs urfave/cli", own: []string{"internal/cli"}, other: []string{urfav}},
 	"internal/cli": {
 		why:   "it reads flags and prints; what a container is stands in libcontainer, what a config means in specconv",
-		own:   []string{"internal/field", "internal/ojson", "internal/version", "libcontainer", "specconv"},
-		other: []string{xsys},
+		own:   []string{"internal/console", "internal/field", "internal/ojson", "internal/version", "libcontainer", "specconv"},
+		other: []string{specs, xsys},
 	},
 	"specconv": {
 		why:   "a plan depends on its input alone: no clock, files, environment or kernel (io/fs is for the file modes of specs-go)",
@@ -45,7 +45,7 @@ var rooms = map[string]room{
 	},
 	"libcontainer": {
 		why: "the library that a program imports; it compiles and runs plans, and knows nothing of flags and terminals' users",
-		own: []string{"hooks", "internal/cgroup", "internal/facts", "internal/field", "internal/initbin", "internal/initproto", "internal/netdev", "internal/ociconfig",
+		own: []string{"hooks", "internal/cgroup", "internal/console", "internal/facts", "internal/field", "internal/initbin", "internal/initproto", "internal/netdev", "internal/ociconfig",
 			"internal/ocischema", "internal/ojson", "internal/plan", "internal/probe", "internal/rdt", "internal/state", "internal/sys", "internal/version", "specconv"},
 		other: []string{specs, xsys},
 	},
@@ -69,6 +69,7 @@ var rooms = map[string]room{
 	"internal/initbin": {why: "hands out the embedded init as a sealed file", other: []string{xsys}, std: []string{"embed", "errors", "fmt", "runtime", "io/fs"}},
 	"internal/probe":   {why: "the one room that looks at the host to learn facts", own: []string{"internal/facts", "internal/sys"}, other: []string{xsys}},
 	"internal/cgroup":  {why: "one kernel subject", own: []string{"internal/sys", "internal/facts"}, other: []string{xsys}},
+	"internal/console": {why: "one kernel subject: terminals, and the sockets that carry them", other: []string{xsys}},
 	"internal/netdev":  {why: "one kernel subject: network devices, by rtnetlink", other: []string{xsys}},
 	"internal/rdt":     {why: "one kernel subject: resctrl", own: []string{"internal/sys"}},
 	"internal/state": {why: "files in the state directory", own: []string{"internal/initproto", "internal/ojson", "internal/field", "internal/sys"},

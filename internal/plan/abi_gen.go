@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0xae85ca48d1a6b39
+const abiHash uint64 = 0x9086504516a1b48b

@@ -26,6 +26,12 @@ const (
 	OpRdtJoin
 	OpNetdevMove
 	OpHook
+	OpTargetOpen
+	OpCgroupOpen
+	OpRootOpen
+	OpConsoleOpen
+	OpSpawnAffinity
+	OpPidfdSend
 
 	// both sides
 	OpSyncArrive
@@ -90,6 +96,10 @@ const (
 	OpGate
 	OpFdClose
 	OpExec
+	OpNsEnter
+	OpCPUEnter
+	OpRootEnter
+	OpConsole
 
 	opCount
 )
@@ -161,6 +171,8 @@ const (
 	FlagExisting   uint32 = 1 << 16 // it must be there already
 	FlagNew        uint32 = 1 << 17 // it must not be there yet
 	FlagMatch      uint32 = 1 << 18 // what was there before must have this value already
+	FlagClose      uint32 = 1 << 19 // close what the op used
+	FlagBind       uint32 = 1 << 20 // make it visible at a path, too
 )
 
 // Written out, not composed: then the whole table is data of the binary, and

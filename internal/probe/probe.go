@@ -22,10 +22,17 @@ type Want struct {
 // Host gathers the facts. What cannot be read is left at its zero value: a
 // config that needs it is then refused with its field.
 func Host(w Want) *facts.Facts {
-	f := &facts.Facts{Arch: runtime.GOARCH, EUID: uint32(syscall.Geteuid()), Caps: permitted()}
-	f.KernelMajor, f.KernelMinor = kernel()
+	f := Inside(w)
 	f.UserNS = inUserNS()
 	f.Cgroup = cgroups()
+	return f
+}
+
+// Inside gathers the facts that count for a process that joins a container: its
+// cgroups are there already.
+func Inside(w Want) *facts.Facts {
+	f := &facts.Facts{Arch: runtime.GOARCH, EUID: uint32(syscall.Geteuid()), Caps: permitted()}
+	f.KernelMajor, f.KernelMinor = kernel()
 	if w.LSM {
 		f.AppArmor = firstByte("/sys/module/apparmor/parameters/enabled") == 'Y'
 		f.SELinux = isDir("/sys/fs/selinux/class")

@@ -4,7 +4,7 @@
  * argument says:
  *
  *   stat:PATH read:PATH ls:PATH          what is there
- *   write:PATH=TEXT create:PATH mkdir:PATH mknod:PATH remove:PATH   attempts
+ *   write:PATH=TEXT send:SOCKET=TEXT create:PATH mkdir:PATH mknod:PATH remove:PATH   attempts
  *   mount:PATH umount:PATH setname:NAME unshare:FLAGS chroot:PATH
  *   syscall:NUMBER call:ABI:NUMBER:ARG... fork:COUNT alloc:KIB wait:PATH quiet
  *   exit:N pause kill:SIGNAL signals:COUNT

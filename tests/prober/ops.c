@@ -39,6 +39,26 @@ static void op_write(const char *arg)
 	json_int("err", e < 0 ? -e : 0);
 }
 
+/* One datagram to a unix socket. */
+static void op_send(const char *arg)
+{
+	struct {
+		unsigned short family;
+		char path[108];
+	} to = {.family = 1};
+	size_t n = 0;
+	while (arg[n] && arg[n] != '=' && n + 1 < sizeof(to.path)) {
+		to.path[n] = arg[n];
+		n++;
+	}
+	const char *text = arg[n] ? arg + n + 1 : "";
+	word fd = SYS3(__NR_socket, 1, 2, 0);
+	word e = fd < 0 ? fd : sys6(__NR_sendto, fd, (word)text, (word)length(text), 0, (word)&to, sizeof(to));
+	if (fd >= 0)
+		SYS1(__NR_close, fd);
+	json_int("err", e < 0 ? -e : 0);
+}
+
 static void op_create(const char *path)
 {
 	word fd = file_open(path, O_WRITE | O_MAKE | O_NEW, 0666);
@@ -133,6 +153,8 @@ void run_op(const char *op)
 		list_files(a);
 	else if ((a = after(op, "write:")))
 		op_write(a);
+	else if ((a = after(op, "send:")))
+		op_send(a);
 	else if ((a = after(op, "create:")))
 		op_create(a);
 	else if ((a = after(op, "mkdir:")))
