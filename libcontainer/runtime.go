@@ -144,7 +144,7 @@ func (o *CreateOptions) compile(spec *specs.Spec, gate bool) (*specconv.Result, 
 		want.LSM = want.LSM || l.MountLabel != ""
 		want.Resctrl = l.IntelRdt != nil
 	}
-	filter, err := o.foreignFilter(spec)
+	filter, err := foreignFilter(o.SeccompCompiler, spec)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func runExec(c *call) error {
 // execOptions reads the flags and the process that they are about.
 func (c *call) execOptions(ctr *libcontainer.Container) (libcontainer.ExecOptions, error) {
 	f := &c.flags
-	o := libcontainer.ExecOptions{PreserveFDs: f.int("preserve-fds"), Cgroups: f.list("cgroup"), Paused: f.bool("ignore-paused"),
+	o := libcontainer.ExecOptions{SeccompCompiler: c.global.str("seccomp-compiler"), PreserveFDs: f.int("preserve-fds"), Cgroups: f.list("cgroup"), Paused: f.bool("ignore-paused"),
 		Detach: f.bool("detach"), Program: c.program}
 	if o.PreserveFDs < 0 {
 		return o, fmt.Errorf("--preserve-fds %d: must not be negative", o.PreserveFDs)

@@ -142,7 +142,7 @@ func ordinaryPosture(t *testing.T) observations {
 		"no_new_privs": "0", "seccomp": "0", "securebits": "0", "dumpable": "1", "pdeathsig": "0", "subreaper": "0",
 		"signals": fmt.Sprintf("{%s %s %s}", none, none, none), "interval timers": none,
 		"personality": "0",
-		"names":       "box (none)", "keyring": "keyring;0;0;3f130000;_ses.ID", "cwd": "/", "root": "/", "exe": "/prober", "comm": "prober", "cmdline": "/prober\x00",
+		"names":       "box (none)", "keyring": "keyring;0;0;3f1b0000;_ses.ID", "cwd": "/", "root": "/", "exe": "/prober", "comm": "prober", "cmdline": "/prober\x00",
 		"args": "[/prober]", "env": "[PATH=/bin:/ TERM=xterm HOME=/]", "session": "true", "process group": "true", "terminal": "0",
 		"timens_offsets": "monotonic 0 0 boottime 0 0", "id maps": "0 0 4294967295 / 0 0 4294967295",
 		"prctl keepCaps": "0", "prctl thpDisable": "0",
