@@ -43,6 +43,8 @@ type ExecOptions struct {
 	Detach bool
 	// Program is what the caller calls itself in a message; "" is tare.
 	Program string
+	// SeccompCompiler is CompilerTare, which "" means, or CompilerLibseccomp.
+	SeccompCompiler string
 }
 
 // Process is one that Exec has started, a child of this program.
@@ -176,8 +178,12 @@ func (c *Container) execPlan(o *ExecOptions, check bool) (*specconv.Result, *sta
 	if err != nil {
 		return nil, nil, err
 	}
+	filter, err := foreignFilter(o.SeccompCompiler, spec, rec.Config)
+	if err != nil {
+		return nil, nil, err
+	}
 	res, err := specconv.CompileExec(specconv.ExecInput{ID: rec.ID, Spec: spec, Process: o.Process, Facts: probe.Inside(want), Target: target,
-		PreserveFDs: o.PreserveFDs, ConsoleSocket: o.ConsoleSocket, PidfdSocket: o.PidfdSocket})
+		PreserveFDs: o.PreserveFDs, ConsoleSocket: o.ConsoleSocket, PidfdSocket: o.PidfdSocket, Filter: filter})
 	return res, rec, err
 }
 
