@@ -84,5 +84,9 @@ func filterDevices(dir string, rules []string) error {
 	if err != nil {
 		return err
 	}
-	return devfilter.Attach(dir, devfilter.Compile(list))
+	program, err := devfilter.Compile(list)
+	if err != nil {
+		return err
+	}
+	return devfilter.Attach(dir, program)
 }

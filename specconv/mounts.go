@@ -21,6 +21,8 @@ type mount struct {
 	bind  bool
 	tree  plan.Slot // filled when the host opens the source
 	late  bool      // made read-only only after its nodes exist
+
+	standIn bool // the host's mount of a file system that cannot be mounted
 }
 
 func (c *compiler) readMounts() []mount {
@@ -90,7 +92,7 @@ func (c *compiler) checkMount(n *mount) {
 	if n.opt.idmap && !mapped && !c.ns.own(plan.NewUser) {
 		c.errs.Add(f+".options", "idmap", "needs uidMappings and gidMappings, or a user namespace in linux.namespaces whose own are meant")
 	}
-	if (mapped || n.opt.idmap) && !c.privileged() {
+	if (mapped || n.opt.idmap) && (!c.privileged() || c.Facts.ForeignMounts) {
 		c.errs.AddHost(f+".uidMappings", "", "needs privilege over the file system for an id-mapped mount, which the caller has not (mount_setattr(2))")
 	}
 	if (mapped || n.opt.idmap) && !c.Facts.Kernel(5, 12) {
@@ -223,6 +225,9 @@ func (c *compiler) emitBind(n *mount) {
 	// What the source is, only the one who opens it knows: the op makes a
 	// directory or a file as its tree is one.
 	flags |= plan.FlagMakeDir | plan.FlagMakeFile
+	if n.standIn && n.spec.Type != "mqueue" {
+		flags |= plan.FlagRealDir // as for the file system itself
+	}
 	m := plan.Mount{Field: n.field, Source: src, Tree: n.tree, At: n.at, Attr: n.opt.attr.packed(),
 		Rattr: n.opt.rattr.packed(), Propagation: n.opt.prop, Flags: flags}
 	if n.tree == plan.NoSlot {
@@ -293,12 +298,15 @@ func (c *compiler) emitFs(n *mount) {
 	}
 	if label := c.linux().MountLabel; label != "" && labelled(m.Type) {
 		if c.Facts.SELinux {
-			m.Options = append(m.Options[:len(m.Options):len(m.Options)], "context="+strconv.Quote(label))
+			m.Options = append(m.Options[:len(m.Options):len(m.Options)], `context="`+label+`"`)
 		} else {
 			// A label confines nothing where nothing is labelled; process.selinuxLabel,
 			// which would confine, is an error.
 			c.warnHost("linux.mountLabel", label, "SELinux is not running: mounts are not labelled")
 		}
+	}
+	if m.Flags&plan.FlagLegacy == 0 {
+		m.Options = unquoteContexts(m.Options)
 	}
 	set := n.opt.attr.set
 	if m.Type == "tmpfs" && set&plan.AttrReadonly != 0 {
@@ -346,4 +354,29 @@ func labelled(fstype string) bool {
 		return false
 	}
 	return true
+}
+
+// selinuxOptions are the options of any file system that take a security context
+// (mount(8), SELinux), which may have commas.
+var selinuxOptions = [...]string{"context", "fscontext", "defcontext", "rootcontext"}
+
+// unquoteContexts takes the double quotes off security contexts: for mount(2) they
+// keep commas together, and SELinux takes them off; fsconfig(2) has one value for
+// each option, and there they would be a part of it.
+func unquoteContexts(options []string) []string {
+	var out []string
+	for i, o := range options {
+		name, value, _ := strings.Cut(o, "=")
+		if !slices.Contains(selinuxOptions[:], name) || !strings.Contains(value, `"`) {
+			continue
+		}
+		if out == nil {
+			out = slices.Clone(options)
+		}
+		out[i] = name + "=" + strings.ReplaceAll(value, `"`, "")
+	}
+	if out == nil {
+		return options
+	}
+	return out
 }

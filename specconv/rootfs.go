@@ -100,6 +100,7 @@ func (c *compiler) emitHandles() {
 		c.add(plan.NullOpen("linux.maskedPaths"))
 	}
 	switch {
+	case c.procOpen: // for the keyring's label
 	case len(l.Sysctl) > 0:
 		c.add(plan.ProcOpen("linux.sysctl"))
 	case p != nil && p.ApparmorProfile != "":
@@ -112,8 +113,6 @@ func (c *compiler) emitHandles() {
 func (c *compiler) emitRootSwitch() {
 	switch {
 	case !c.ns.isNew(plan.NewNS):
-		c.add(plan.RootChroot("root.path"))
-	case c.NoPivot && c.rootTree != plan.NoSlot: // it lies over / already
 		c.add(plan.RootChroot("root.path"))
 	case c.NoPivot:
 		c.add(plan.RootMove("root.path"))

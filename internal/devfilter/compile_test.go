@@ -40,13 +40,21 @@ func interpret(p []Instruction, access Access, typ uint32, maj, min uint32) (uin
 			reg[dst], written[dst] = uint64(int64(int32(imm))), true
 		case opAndImm:
 			reg[dst] &= uint64(int64(int32(imm)))
+		case opOr:
+			if !written[src] {
+				return 0, fmt.Errorf("instruction %d reads register %d, which has no value", at, src)
+			}
+			reg[dst] |= reg[src]
+		case opShlImm:
+			reg[dst] <<= imm
 		case opShrImm:
 			reg[dst] >>= imm
-		case opNotEq, opEq:
+		case opNotEq, opEq, opSet:
 			if offset < 0 {
 				return 0, fmt.Errorf("instruction %d jumps back", at)
 			}
-			if (uint32(reg[dst]) == imm) == (op == opEq) {
+			v := uint32(reg[dst])
+			if op == opEq && v == imm || op == opNotEq && v != imm || op == opSet && v&imm != 0 {
 				at += int(offset)
 			}
 		case opExit:
@@ -90,6 +98,15 @@ func mustParse(t testing.TB, lines ...string) []Rule {
 	return rules
 }
 
+func mustCompile(t testing.TB, rules []Rule) []Instruction {
+	t.Helper()
+	p, err := Compile(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func TestMeaning(t *testing.T) {
 	for _, c := range []struct {
 		rules string
@@ -105,14 +122,16 @@ func TestMeaning(t *testing.T) {
 		{"deny a; allow c 1:3 rwm; deny a *:3 r; allow c 1:3 m", "c 1:3 w, c 1:3 m, c 1:3 wm", "c 1:3 r, c 1:3 rw"},
 		{"allow a; deny b 8:* rwm; allow b 8:1 r", "b 8:1 r, c 8:0 rwm, b 9:0 rwm", "b 8:1 w, b 8:1 rw, b 8:0 r"},
 		{"allow c 1:3 rwm; deny a; allow c 1:5 r", "c 1:5 r", "c 1:3 r"},
-		{"deny a; allow c 4294967295:2147483648 r", "c 4294967295:2147483648 r", "c 4294967295:0 r, c 0:2147483648 r"},
+		{"deny a; allow c 4095:1048575 r", "c 4095:1048575 r", "c 4095:0 r, c 0:1048575 r, b 4095:1048575 r"},
+		// Numbers that no device of Linux can have.
+		{"deny a; allow c 4096:0 r; allow c 0:1048576 r; allow c 4294967295:* rwm; allow a *:4294967295 rwm", "", "c 0:0 r, c 1:0 r, c 4095:0 r, c 4095:1048575 r"},
 	} {
 		var lines []string
 		if c.rules != "" {
 			lines = strings.Split(c.rules, "; ")
 		}
 		rules := mustParse(t, lines...)
-		p := Compile(rules)
+		p := mustCompile(t, rules)
 		for want, list := range map[uint64]string{1: c.yes, 0: c.no} {
 			for _, q := range strings.Split(list, ", ") {
 				if q == "" {
@@ -150,7 +169,7 @@ func TestEveryAccess(t *testing.T) {
 	r := rand.New(rand.NewSource(1))
 	for range 3000 {
 		rules := randomRules(r)
-		p := Compile(rules)
+		p := mustCompile(t, rules)
 		for access := Access(1); access <= all; access++ {
 			for device := range 32 {
 				typ, maj, min := uint32(device%2+1), uint32(device/2%4), uint32(device/8)
@@ -169,5 +188,18 @@ func TestParseRefuses(t *testing.T) {
 		if r, err := Parse([]string{line}); err == nil {
 			t.Errorf("%q is %+v", line, r)
 		}
+	}
+}
+
+func TestTooManyRules(t *testing.T) {
+	rules := make([]Rule, 20000)
+	for i := range rules {
+		rules[i] = Rule{Type: 'a', Major: 1, Minor: int64(i), Access: Read}
+	}
+	if p, err := Compile(rules); err == nil {
+		t.Errorf("a program of %d instructions", len(p))
+	}
+	if _, err := Compile(rules[:5000]); err != nil {
+		t.Error(err)
 	}
 }

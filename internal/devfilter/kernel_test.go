@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -104,7 +106,7 @@ const denied = int(unix.EPERM)
 
 func attach(t *testing.T, cgroup string, lines ...string) {
 	t.Helper()
-	if err := Attach(cgroup, Compile(mustParse(t, lines...))); err != nil {
+	if err := Attach(cgroup, mustCompile(t, mustParse(t, lines...))); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -159,7 +161,7 @@ func TestVerifier(t *testing.T) {
 	r := rand.New(rand.NewSource(2))
 	for range 300 {
 		rules := randomRules(r)
-		fd, err := load(Compile(rules))
+		fd, err := load(mustCompile(t, rules))
 		if err != nil {
 			t.Fatalf("%+v: %v", rules, err)
 		}
@@ -172,7 +174,7 @@ func TestVerifier(t *testing.T) {
 
 func TestAttachRefuses(t *testing.T) {
 	for _, dir := range []string{t.TempDir(), "/not/there"} {
-		if err := Attach(dir, Compile(nil)); err == nil {
+		if err := Attach(dir, mustCompile(t, nil)); err == nil {
 			t.Errorf("attached to %s", dir)
 		}
 	}
@@ -203,5 +205,39 @@ func TestLockedMemory(t *testing.T) {
 	}
 	if during.Cur < whole.Max || get() != small {
 		t.Errorf("during %v, after %v; expected at least %d and %v", during, get(), whole.Max, small)
+	}
+}
+
+// TestGoesWithTheCgroup: nothing has to take a program away again.
+func TestGoesWithTheCgroup(t *testing.T) {
+	id := uint32(0)
+	t.Run("attach", func(t *testing.T) {
+		dir := newCgroup(t)
+		attach(t, dir, "deny a", "allow c 1:3 rwm")
+		fd, err := unix.Open(dir, unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		q := queryAttr{target: uint32(fd), kind: unix.BPF_CGROUP_DEVICE, ids: pointer(unsafe.Pointer(&id)), count: 1}
+		if _, err := bpf(unix.BPF_PROG_QUERY, unsafe.Pointer(&q), unsafe.Sizeof(q)); err != nil || q.count != 1 || id == 0 {
+			t.Fatalf("%d programs, the first is %d: %v", q.count, id, err)
+		}
+	})
+	if id == 0 {
+		return // skipped, or failed
+	}
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		get := idAttr{id: id}
+		fd, err := bpf(unix.BPF_PROG_GET_FD_BY_ID, unsafe.Pointer(&get), unsafe.Sizeof(get))
+		if errors.Is(err, unix.ENOENT) {
+			return
+		}
+		if err == nil {
+			unix.Close(fd)
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the program %d is still there (%v), its cgroup is not", id, err)
+		}
 	}
 }

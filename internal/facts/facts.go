@@ -13,6 +13,9 @@ type Facts struct {
 	// UserNS says that the process is not in the initial user namespace, where
 	// for example mknod(2) is refused whatever the capabilities.
 	UserNS bool `json:"userNS"`
+	// ForeignMounts says that the process, in a user namespace, has the mount
+	// namespace of another one, and so no privilege over mounts.
+	ForeignMounts bool `json:"foreignMounts,omitempty"`
 	// Caps is the permitted capability set; the config's sets are cut to it.
 	Caps     uint64 `json:"caps"`
 	AppArmor bool   `json:"appArmor"`

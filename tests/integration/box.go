@@ -20,7 +20,7 @@ import (
 )
 
 // patience bounds every wait of the tests; nothing takes that long.
-const patience = 30 * time.Second
+var patience = 30 * time.Second
 
 var boxes atomic.Int32
 

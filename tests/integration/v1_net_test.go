@@ -88,7 +88,7 @@ func TestV1NetClass(t *testing.T) {
 	if n := sent("1:10"); n < size {
 		t.Errorf("%d bytes went to the class, expected %d and more", n, size)
 	}
-	if held < free+2 {
+	if held < 3 || held < free { // 512 KiB at 128 KiB per second, but for a burst
 		t.Errorf("sending took %.1f s with the class and %.1f s without, expected 4 s and little", held, free)
 	}
 }

@@ -16,6 +16,8 @@ import (
 // The tests behind the tag "vm" change the whole machine: modules, swap, huge
 // pages. tests/vm runs them in one that is thrown away.
 
+func init() { patience = 3 * time.Minute } // emulation, on a host that does other things too
+
 const v2Root = "/sys/fs/cgroup"
 
 // newV2Box is a box on a host with cgroup v2 alone, with limits to be set.

@@ -193,8 +193,9 @@ func TestV2IOMax(t *testing.T) {
 		r.BlockIO = &specs.LinuxBlockIO{ThrottleWriteIOPSDevice: throttle(16)}
 	})
 	b.remove("--force")
-	if bytes < free+1.5 || operations < free+1.5 {
-		t.Errorf("writing took %.1f s, with a limit of bytes %.1f s, with one of operations %.1f s; expected 3 s for both", free, bytes, operations)
+	// The first second's worth goes through at once.
+	if least := min(bytes, operations); least < 1.9 || least < free {
+		t.Errorf("writing took %.1f s, with a limit of bytes %.1f s, with one of operations %.1f s; expected 2 s and more for both", free, bytes, operations)
 	}
 }
 

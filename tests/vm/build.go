@@ -98,18 +98,14 @@ func makeImage(ctx context.Context, work string) error {
 
 // fetchKernel unpacks the kernel's package and returns where.
 func fetchKernel(ctx context.Context, work string) (string, error) {
-	out, err := exec.CommandContext(ctx, "apt-cache", "depends", "--important", kernelPackage).Output()
-	if err != nil {
-		return "", fmt.Errorf("apt-cache depends %s: %w", kernelPackage, err)
-	}
-	name := ""
-	for _, line := range strings.Split(string(out), "\n") {
-		if _, dep, ok := strings.Cut(line, "Depends: "); ok && strings.HasPrefix(dep, "linux-image-") {
-			name = dep
+	name := newestKernel(ctx)
+	if name == "" { // the package lists are not there, as in a fresh image
+		if err := do(ctx, "", "apt-get", "-qq", "update"); err != nil {
+			return "", err
 		}
-	}
-	if name == "" {
-		return "", fmt.Errorf("%s depends on no kernel; are the package lists there (apt-get update)?", kernelPackage)
+		if name = newestKernel(ctx); name == "" {
+			return "", fmt.Errorf("apt knows of no package that %s depends on", kernelPackage)
+		}
 	}
 	if err := do(ctx, work, "apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", name); err != nil {
 		return "", err
@@ -119,6 +115,18 @@ func fetchKernel(ctx context.Context, work string) (string, error) {
 		return "", fmt.Errorf("apt-get download %s left %d packages (%v)", name, len(debs), err)
 	}
 	return work + "/kernel", do(ctx, "", "dpkg-deb", "-x", debs[0], work+"/kernel")
+}
+
+// newestKernel is what kernelPackage stands for at the moment, "" if apt does not
+// know.
+func newestKernel(ctx context.Context) (name string) {
+	out, _ := exec.CommandContext(ctx, "apt-cache", "depends", "--important", kernelPackage).Output()
+	for line := range strings.Lines(string(out)) {
+		if _, dep, ok := strings.Cut(strings.TrimSpace(line), "Depends: "); ok && strings.HasPrefix(dep, "linux-image-") {
+			name = dep
+		}
+	}
+	return name
 }
 
 // installKernel gives the guest its modules, and qemu the kernel and an initramfs.

@@ -32,20 +32,18 @@ type boot struct {
 // systemd, AppArmor, an older kernel. What only reads a config is as true on the
 // host, and ten times as fast.
 const (
-	underV2 = "^Test(V2|Systemd|Rootless|Cgroup|Device|Pids|Memory|TooSmall|Small|CPU|Huge|BlockIO|Pause|Kill|Update|Events|Stats|Remove|Nested|" +
-		"Masked|ReadonlyPaths|Sysctl$|UserNamespace|Maps|Idmap|ManyIdmaps|Busybox|Lifecycle|HookOrder|BindTargets|Remount|Overlay|Seccomp|" +
-		"SingleNamespaces|Posture|Keyring|Exec(Cgroup|MovedCgroup|Labels|Posture|UserNamespace|ExitCodes))"
-	underV1 = "^Test(V1|Systemd|Cgroup|Device|Pids|Memory|TooSmall|Small|CPU|Net(Class|Prio)|BlockIO|Pause|Update|Stats)"
-	// TestV2Namespace is the twin of TestCgroupMount; the other takes a minute.
-	notUnderV2 = "^Test(CgroupMount|KilledCreate)$"
+	underV2 = "^Test(V2|Systemd|Rootless|CgroupsPath|CgroupParent|CgroupLimits|Device|Pids|Memory|TooSmall|Small|CPUSet|UpdateEffects|Events(Form|Network|Stream)|" +
+		"Kill(All|Paused|Forms)|PauseCreated|RemoveStuck|Masked|ReadonlyPaths|Sysctl$|UserNamespace|Maps|Idmap|ManyIdmaps|Busybox|Lifecycle|" +
+		"HookOrder|BindTargets|Remount|Overlay|Seccomp|SingleNamespaces|Posture|Keyring|Exec(Cgroup|MovedCgroup|Labels|Posture|UserNamespace|ExitCodes))"
+	underV1 = "^Test(V1|Systemd|Cgroup|Device|Pids|Memory|TooSmall|Small|CPU(Quota|Set)|Net(Class|Prio)|Pause|Update(Flags|Effects|RollsBack)|StatsForm)"
 )
 
 // boots are what the ring consists of.
 var boots = []boot{
 	{"cgroup v2", "", []suiteOf{
 		{"internal/devfilter", "", nil},
-		{"internal/cgroup", "", []string{"-test.run=^(TestMakeAndRemoveInEveryHierarchy|TestCloneIntoCgroup|TestControllersAreEnabled)$"}},
-		{"tests/integration", "vm", []string{"-test.run=" + underV2, "-test.skip=" + notUnderV2}},
+		{"internal/cgroup", "", []string{"-test.run=^(TestMakeAndRemoveInEveryHierarchy|TestCloneIntoCgroup|TestControllersAreEnabled|TestDelegate)$"}},
+		{"tests/integration", "vm", []string{"-test.run=" + underV2}},
 	}},
 	{"cgroup v1", appendV1, []suiteOf{
 		{"tests/integration", "vm", []string{"-test.run=" + underV1}},
