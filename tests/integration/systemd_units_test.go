@@ -54,6 +54,24 @@ func systemdUpdate(t *testing.T) {
 	unknown(t, unit)
 }
 
+// systemdExec: a further process is in the scope as well, with its limits.
+func systemdExec(t *testing.T) {
+	b := systemdBox(t, prober("pause"), systemdLimited)
+	r := b.create()
+	b.start()
+	b.output(r)
+	unit := "tare-" + b.id + ".scope"
+	b.forget()
+	rep := b.parse(b.ok("exec", b.id, "/prober", "fork:8").Stdout)
+	for name, path := range cgroupOf(rep.Cgroup) {
+		expect(t, "cgroup of exec in hierarchy "+name, path, "/system.slice/"+unit)
+	}
+	expect(t, "errno of the fork over the limit", rep.result("fork:8").Err, 11)
+	b.remove("--force")
+	unknown(t, unit)
+	b.nothingLeft()
+}
+
 // systemdPause: the freezer, below systemd's eyes.
 func systemdPause(t *testing.T) {
 	b := systemdBox(t, prober("pause"))
