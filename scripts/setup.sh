@@ -37,8 +37,6 @@ umoci                      umoci
 conmon                     conmon
 uidmap                     newuidmap
 containernetworking-plugins /usr/lib/cni/bridge
-slirp4netns                slirp4netns
-fuse-overlayfs             fuse-overlayfs
 iptables                   iptables
 iproute2                   ip
 "
