@@ -54,6 +54,7 @@ struct ctx {
 
 	u8 gated; /* past the gate: reports go into the fifo, where start reads them */
 	u8 mask_attached, null_attached; /* a detached mount can be attached once, then cloned */
+	u8 root_over; /* the root lies over the old one already */
 	u8 exposed; /* dumpable, for the time being */
 	u8 cwd_done;
 	u8 umask_set; /* identity has set the program's; until then it is 0, for exact modes */

@@ -74,6 +74,13 @@ func LoadSpec(path string) (*specs.Spec, error) {
 	return spec, nil
 }
 
+// RootlessSpec is specconv.Default for the user who runs this program, on this host.
+func RootlessSpec() *specs.Spec {
+	spec := specconv.Default()
+	specconv.Rootless(spec, probe.Host(probe.Want{}))
+	return spec
+}
+
 // Plan compiles what Create would do, without doing it.
 func (r *Runtime) Plan(o CreateOptions, gate bool) (*specconv.Result, error) {
 	if err := state.CheckID(o.ID); err != nil {

@@ -21,6 +21,8 @@ type mount struct {
 	bind  bool
 	tree  plan.Slot // filled when the host opens the source
 	late  bool      // made read-only only after its nodes exist
+
+	standIn bool // the host's mount of a file system that cannot be mounted
 }
 
 func (c *compiler) readMounts() []mount {
@@ -90,7 +92,7 @@ func (c *compiler) checkMount(n *mount) {
 	if n.opt.idmap && !mapped && !c.ns.own(plan.NewUser) {
 		c.errs.Add(f+".options", "idmap", "needs uidMappings and gidMappings, or a user namespace in linux.namespaces whose own are meant")
 	}
-	if (mapped || n.opt.idmap) && !c.privileged() {
+	if (mapped || n.opt.idmap) && (!c.privileged() || c.Facts.ForeignMounts) {
 		c.errs.AddHost(f+".uidMappings", "", "needs privilege over the file system for an id-mapped mount, which the caller has not (mount_setattr(2))")
 	}
 	if (mapped || n.opt.idmap) && !c.Facts.Kernel(5, 12) {
@@ -223,6 +225,9 @@ func (c *compiler) emitBind(n *mount) {
 	// What the source is, only the one who opens it knows: the op makes a
 	// directory or a file as its tree is one.
 	flags |= plan.FlagMakeDir | plan.FlagMakeFile
+	if n.standIn && n.spec.Type != "mqueue" {
+		flags |= plan.FlagRealDir // as for the file system itself
+	}
 	m := plan.Mount{Field: n.field, Source: src, Tree: n.tree, At: n.at, Attr: n.opt.attr.packed(),
 		Rattr: n.opt.rattr.packed(), Propagation: n.opt.prop, Flags: flags}
 	if n.tree == plan.NoSlot {

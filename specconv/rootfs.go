@@ -113,8 +113,6 @@ func (c *compiler) emitRootSwitch() {
 	switch {
 	case !c.ns.isNew(plan.NewNS):
 		c.add(plan.RootChroot("root.path"))
-	case c.NoPivot && c.rootTree != plan.NoSlot: // it lies over / already
-		c.add(plan.RootChroot("root.path"))
 	case c.NoPivot:
 		c.add(plan.RootMove("root.path"))
 	default:

@@ -29,8 +29,8 @@ func (c *compiler) userns() bool { return c.ns.own(plan.NewUser) }
 
 // hostOpens says that the host has to open what the process, as the root of a user
 // namespace, could not reach, or would reach with too little privilege. A caller
-// without privilege has nothing that the process has not.
-func (c *compiler) hostOpens() bool { return c.userns() && c.privileged() }
+// without privilege over the mounts that he sees has nothing that the process has not.
+func (c *compiler) hostOpens() bool { return c.userns() && c.privileged() && !c.Facts.ForeignMounts }
 
 // maxMapLines is how many lines an id map may have (user_namespaces(7)).
 const maxMapLines = 340
@@ -189,8 +189,7 @@ func (c *compiler) standIn(n *mount) bool {
 	if flag == 0 || n.bind || n.opt.remount || !c.userns() || c.ns.own(flag) {
 		return false
 	}
-	n.bind, n.opt.rbind, n.spec.Source = true, true, host
-	n.opt.data = nil
+	n.bind, n.opt.rbind, n.spec.Source, n.standIn = true, true, host, true
 	if flag == plan.NewNet {
 		n.opt.attr.apply(plan.AttrReadonly, 0)
 	}

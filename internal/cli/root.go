@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +12,9 @@ import (
 )
 
 const defaultRoot = "/run/tare"
+
+// tmpRoot and a user's number is where the states lie of one who has nothing better.
+const tmpRoot = "/tmp/tare-"
 
 var errRootDir = errors.New("Option --root argument should not be set to /") //nolint:staticcheck // the words of other runtimes
 
@@ -21,7 +25,7 @@ func stateRoot(g *values) (string, error) {
 			return dir + "/tare", nil
 		}
 		if uid := os.Geteuid(); uid != 0 {
-			return fallbackRoot(uid, "/run/user/", "/tmp/tare-")
+			return fallbackRoot(uid, "/run/user/", tmpRoot)
 		}
 		return defaultRoot, nil
 	}
@@ -48,11 +52,24 @@ func fallbackRoot(uid int, runDirs, tmp string) (string, error) {
 	if syscall.Lstat(runDirs+id, &st) == nil && st.Mode&syscall.S_IFMT == syscall.S_IFDIR && int(st.Uid) == uid {
 		return runDirs + id + "/tare", nil
 	}
-	err := syscall.Lstat(tmp+id, &st)
-	if err == nil && (st.Mode&syscall.S_IFMT != syscall.S_IFDIR || int(st.Uid) != uid || st.Mode&0o022 != 0) {
-		return "", fmt.Errorf("%s is not a directory that only user %d may write; remove it, or give --root, or set XDG_RUNTIME_DIR", tmp+id, uid)
+	if err := ownDirectory(tmp+id, uid); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
 	}
 	return tmp + id, nil
+}
+
+// ownDirectory proves that a path in a directory that everybody may write to is a
+// directory of the user alone. Nobody else can exchange it afterwards: that is what
+// the sticky bit of /tmp is for.
+func ownDirectory(path string, uid int) error {
+	var st syscall.Stat_t
+	if err := syscall.Lstat(path, &st); err != nil {
+		return &fs.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	if st.Mode&syscall.S_IFMT != syscall.S_IFDIR || int(st.Uid) != uid || st.Mode&0o022 != 0 {
+		return fmt.Errorf("%s is not a directory that only user %d may write; remove it, or give --root, or set XDG_RUNTIME_DIR", path, uid)
+	}
+	return nil
 }
 
 // ownRunDir is $XDG_RUNTIME_DIR where /run belongs to somebody else: for an
@@ -85,6 +102,11 @@ func makeRoot(g *values, root string) error {
 	}
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return err
+	}
+	if strings.HasPrefix(root, tmpRoot) {
+		if err := ownDirectory(root, os.Geteuid()); err != nil {
+			return err
+		}
 	}
 	return os.Chmod(root, 0o700|os.ModeSticky)
 }

@@ -13,6 +13,9 @@ type Facts struct {
 	// UserNS says that the process is not in the initial user namespace, where
 	// for example mknod(2) is refused whatever the capabilities.
 	UserNS bool `json:"userNS"`
+	// ForeignMounts says that the process, in a user namespace, has the mount
+	// namespace of another one, and so no privilege over mounts.
+	ForeignMounts bool `json:"foreignMounts,omitempty"`
 	// Caps is the permitted capability set; the config's sets are cut to it.
 	Caps     uint64 `json:"caps"`
 	AppArmor bool   `json:"appArmor"`
@@ -72,7 +75,7 @@ type Hierarchy struct {
 	Own string `json:"own"`
 	V2  bool   `json:"v2,omitempty"`
 	// Writable says that the caller may make cgroups in Own. It is looked at only
-	// where that is not certain: for a caller who is not the host's root.
+	// where that is not certain: for a caller without the privilege of the host's root.
 	Writable bool `json:"writable,omitempty"`
 }
 

@@ -15,7 +15,7 @@ func MountPropagation(field string, to uint64) Op {
 }
 
 // RootBind makes the root a mount: from the host path, attached there, or from a
-// tree that the host opened at it, attached over /. flags: FlagRecursive, FlagParentPriv.
+// tree that the host opened there. flags: FlagRecursive, FlagParentPriv.
 func RootBind(field, path string, tree Slot, flags uint32) Op {
 	return Op{Code: OpRootBind, Field: field, Flags: flags, Str: [3]string{path}, Num: [4]uint64{uint64(tree)}}
 }

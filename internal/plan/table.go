@@ -113,7 +113,7 @@ var table = [opCount]opRow{
 	OpMountPropagation: {name: "mount-propagation", side: Init, phase: PhaseMounts,
 		doc: "change the propagation of the whole inherited mount tree", args: []arg{bits("to", 0, propBits)}},
 	OpRootBind: {name: "root-bind", side: Init, phase: PhaseMounts,
-		doc:   "make the root file system a mount of its own; a tree of the host's lies over / then",
+		doc:   "make the root file system a mount of its own, at its path, or over / if that cannot be reached and a tree is given",
 		args:  []arg{str("path", 0), inOpt("tree", 0)},
 		flags: []bitName{{uint64(FlagParentPriv), "parent-private"}, {uint64(FlagPrivate), "private"}, {uint64(FlagRecursive), "recursive"}}, fills: []Slot{SlotRoot}},
 	OpMountFs: {name: "mount-fs", side: Init, phase: PhaseMounts,

@@ -28,8 +28,11 @@ func Host(w Want) *facts.Facts {
 	f.KernelMajor, f.KernelMinor = kernel()
 	f.UserNS = inUserNS()
 	f.Cgroup = cgroups()
-	if f.EUID != 0 || f.UserNS {
+	if f.EUID != 0 || f.UserNS || f.Caps>>unix.CAP_SYS_ADMIN&1 == 0 {
 		delegated(&f.Cgroup)
+	}
+	if f.UserNS {
+		f.ForeignMounts = foreignMounts()
 	}
 	if w.LSM {
 		f.AppArmor = firstByte("/sys/module/apparmor/parameters/enabled") == 'Y'
@@ -109,6 +112,23 @@ func Rootless() bool { return syscall.Geteuid() != 0 || inUserNS() }
 // onto itself.
 func inUserNS() bool {
 	return strings.Join(strings.Fields(sys.Text("/proc/self/uid_map")), " ") != "0 0 4294967295"
+}
+
+// foreignMounts compares the owner of the mount namespace with the user namespace;
+// the kernel does not show an owner that lies further out (ioctl_ns(2)).
+func foreignMounts() bool {
+	ns, err := unix.Open("/proc/self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(ns)
+	owner, err := unix.IoctlRetInt(ns, unix.NS_GET_USERNS)
+	if err != nil {
+		return err == unix.EPERM
+	}
+	defer unix.Close(owner)
+	var a, b unix.Stat_t
+	return unix.Fstat(owner, &a) == nil && unix.Stat("/proc/self/ns/user", &b) == nil && a.Ino != b.Ino
 }
 
 func firstByte(path string) byte {

@@ -225,4 +225,9 @@ var rules = []*rule{
 		right: "tare", where: "config.md#linux-mount-options", peer: "crun", field: "mounts", value: re(`size=1m,ro`),
 		aspect: re(`^(file system of|mounts) /data$`), tare: re(`ro|^rw`), other: re(`ro|rw`),
 	},
+	{
+		why:   "a path that leads back to the runtime's own uts namespace: runc and crun set the name of the host",
+		right: "tare", where: "config.md#hostname: the name is that of the container's namespace", field: "linux.namespaces", value: re(`/proc/self/ns/uts`),
+		aspect: ofVerdict, tare: re(`runtime's own namespace`), other: re(`^takes it`),
+	},
 }

@@ -277,3 +277,21 @@ func TestOwnNamespaceByPath(t *testing.T) {
 	b.spec.Hostname = ""
 	expect(t, "host name", b.probe().Hostname, name)
 }
+
+// TestHookMountsInUserNamespace: a createContainer hook finds the root where the
+// state says, in the container's mount namespace, and what it mounts there is the
+// container's.
+func TestHookMountsInUserNamespace(t *testing.T) {
+	for _, user := range []bool{false, true} {
+		b, shell, log := hookBox(t)
+		if user {
+			b.edit(userNamespace(100000))
+			b.own(100000)
+		}
+		b.must(os.Chmod(log, 0o777))
+		setHooks(b.spec, "createContainer", script(shell, log, shell+" mount -t tmpfs -o mode=751 hook "+b.rootfs+"/work"))
+		r := b.probe("stat:/work")
+		expect(t, "mode of what the hook mounted", r.result("stat:/work").Mode, 0o751)
+		expect(t, "its source", r.mount("/work").source, "hook")
+	}
+}
