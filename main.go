@@ -1,3 +1,5 @@
+//go:build !tare_front
+
 // Command tare is an OCI low-level container runtime.
 package main
 

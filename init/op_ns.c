@@ -5,6 +5,9 @@
 
 #define PR_SET_DUMPABLE 4
 #define KEYCTL_JOIN_SESSION_KEYRING 1
+#define KEYCTL_SETPERM 5
+/* What the kernel gives a session keyring, and KEY_USR_SEARCH. */
+#define SESSION_PERM (0x3f000000 | 0x00010000 | 0x00020000 | 0x00100000 | 0x00080000)
 #define SIOCGIFFLAGS_ 0x8913
 #define SIOCSIFFLAGS_ 0x8914
 #define FORK_GO 'g' /* what the parent of a fork sends its sibling */
@@ -180,7 +183,12 @@ HANDLER(session)
 HANDLER(keyring)
 {
 	long r = sys2(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, op_str(c, op, KEYRING_NAME));
-	return r < 0 && r != -ENOSYS ? fail(c, STEP_KEYCTL, r) : 0;
+	if (r < 0)
+		return r != -ENOSYS ? fail(c, STEP_KEYCTL, r) : 0;
+	/* A later exec joins the same ring by its name, for which it must be allowed to
+	 * search it. Who joins one that is there has no need, and maybe no right, to. */
+	(void)sys3(__NR_keyctl, KEYCTL_SETPERM, r, SESSION_PERM);
+	return 0;
 }
 
 HANDLER(loopback_up)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,6 +26,9 @@ type Container struct {
 	runtime *Runtime
 	rec     *state.Record
 	child   bool // the process is a child of this program
+	// terminal is the master of the container's terminal, which came to this program.
+	terminal *os.File
+	creation *creation // read by Process and Exec
 	// Warnings are what the spec says to warn about and go on; Create fills it.
 	Warnings []string
 }
@@ -47,6 +51,14 @@ func (r *Runtime) load(id string, lock bool) (*state.Record, error) {
 	return store.Load(id, lock)
 }
 
+// Find returns a handle on the container with the id without looking whether
+// there is one, which its methods do. Until then it knows nothing but the id.
+func (r *Runtime) Find(id string) *Container {
+	c := &Container{runtime: r, rec: &state.Record{}}
+	c.rec.ID = id
+	return c
+}
+
 // ID is the container's name.
 func (c *Container) ID() string { return c.rec.ID }
 
@@ -55,6 +67,10 @@ func (c *Container) Pid() int { return c.rec.Pid }
 
 // Bundle is the absolute path of the bundle.
 func (c *Container) Bundle() string { return c.rec.Bundle }
+
+// Terminal is the master of the terminal of a container that Run has made without
+// a console socket; nil when process.terminal is false. The caller owns it.
+func (c *Container) Terminal() *os.File { return c.terminal }
 
 // Status looks at the container.
 func (c *Container) Status() Status { return derive(observe(c.rec)) }

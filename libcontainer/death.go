@@ -36,6 +36,10 @@ func (h *host) died() error {
 func (h *host) deathError(ws syscall.WaitStatus) error {
 	if ws.Signaled() {
 		if limit, kills := h.oomKills(); kills > 0 {
+			if h.exec { // the count is the container's, since it was created
+				return fmt.Errorf("init was killed by %s (signal %d); the container's memory limit of %s bytes has killed %d process(es) so far",
+					ws.Signal(), int(ws.Signal()), limit, kills)
+			}
 			return fmt.Errorf("linux.resources.memory.limit: init was killed because the memory limit of %s bytes is too low", limit)
 		}
 		return fmt.Errorf("init was killed by %s (signal %d)", ws.Signal(), int(ws.Signal()))

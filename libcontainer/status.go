@@ -83,6 +83,8 @@ const (
 	opDelete
 	opDeleteForce
 	opProcesses
+	opExec
+	opExecPaused
 	opPause
 	opResume
 	opUpdate
@@ -113,6 +115,15 @@ func refusal(op operation, s Status, id string) string {
 	case opDelete:
 		if s == Running || s == Paused || s == Creating {
 			return fmt.Sprintf("cannot delete container %s that is not stopped: %s", id, s)
+		}
+	case opExec, opExecPaused:
+		switch {
+		case s == Stopped:
+			return "cannot exec in a stopped container"
+		case s == Creating:
+			return "cannot exec in a container that is still being created"
+		case s == Paused && op == opExec:
+			return "cannot exec in a paused container (use --ignore-paused to override)"
 		}
 	case opPause:
 		if s != Created && s != Running {

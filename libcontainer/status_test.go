@@ -53,6 +53,9 @@ func TestRefusals(t *testing.T) {
 		opPause:       {not, "", "", not, not},
 		opResume:      {freed, freed, freed, "", freed},
 		opEvents:      {events, "", "", "", events},
+		opExec: {"cannot exec in a container that is still being created", "", "",
+			"cannot exec in a paused container (use --ignore-paused to override)", "cannot exec in a stopped container"},
+		opExecPaused: {"cannot exec in a container that is still being created", "", "", "", "cannot exec in a stopped container"},
 	}
 	for op, wants := range table {
 		for i, want := range wants {

@@ -24,6 +24,10 @@ func (c *compiler) cgroupPath() string {
 	if !c.noNUL("linux.cgroupsPath", p) {
 		return "/" + c.ID
 	}
+	if strings.IndexByte(p, '\n') >= 0 {
+		c.errs.Add("linux.cgroupsPath", p, "has a line feed, which cgroup names cannot have")
+		return "/" + c.ID
+	}
 	for _, part := range strings.Split(p, "/") {
 		if part == ".." {
 			c.errs.Add("linux.cgroupsPath", p, "must not climb with ..")

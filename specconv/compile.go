@@ -27,8 +27,15 @@ type Input struct {
 	NoNewKeyring bool
 	// PreserveFDs counts the descriptors from 3 on that the program inherits.
 	PreserveFDs int
+	// Filter is the BPF program of linux.seccomp where another compiler than ours is
+	// to be used; nil otherwise.
+	Filter []byte
 	// SystemdCgroup asks for the systemd driver.
 	SystemdCgroup bool
+	// ConsoleSocket is where the terminal is sent; without one the runtime gets it.
+	ConsoleSocket string
+	// PidfdSocket is where a pidfd of the process is sent, if it is set.
+	PidfdSocket string
 	// NoCgroup asks for no cgroup at all (--cgroup-manager=disabled).
 	NoCgroup bool
 }
@@ -88,10 +95,13 @@ type compiler struct {
 	caps           capSets
 	root           string    // the host path of the root file system
 	rootTree       plan.Slot // filled where the host opens the root
+	procOpen       bool      // SlotProc has been filled early
 	lateNet        bool      // the network namespace comes after the first record
 	named          bool      // the names of the UTS namespace are set
 	rdtGroups      []rdtGroup
 	hookLogs       [2]plan.Slot // for stdout and stderr of the init's hooks
+	lsmDone        bool         // the labels are written already
+	console        plan.Slot    // the socket that the terminal is sent to
 }
 
 // Compile turns a config into a plan. The error is a *field.Invalid with one
@@ -147,6 +157,7 @@ func compile(in Input) *compiler {
 	c.emitCgroups()
 	c.emitIntelRdt()
 	c.emitHookLogs()
+	c.emitConsoleOpen()
 	if c.Gate {
 		c.add(plan.GateOpen("process"))
 	}
@@ -166,6 +177,7 @@ func compile(in Input) *compiler {
 	c.emitHostPart()
 	c.add(plan.Session())
 	if !c.NoNewKeyring {
+		c.emitKeyLabel()
 		c.add(plan.Keyring("_ses." + c.ID))
 	}
 	c.emitNames()
@@ -181,11 +193,12 @@ func compile(in Input) *compiler {
 
 	// switch, seal: what is sealed is sealed in the final root, after every hook.
 	c.emitRootSwitch()
+	c.emitConsole(plan.FlagBind)
 	c.emitSeal(mounts)
 
 	// lock, gate, exec: privilege goes away, then the program is looked up as the
 	// user who will run it.
-	c.emitLock()
+	c.emitLock(true)
 	c.emitStart()
 	return c
 }

@@ -182,3 +182,15 @@ func (c *compiler) emitLsm() {
 		}
 	}
 }
+
+// emitKeyLabel has the session keyring labelled as the process will be, which could
+// not use it otherwise. The program's execve ends it (selinux_bprm_creds_for_exec).
+func (c *compiler) emitKeyLabel() {
+	p := c.Spec.Process
+	if p.SelinuxLabel == "" || !c.Facts.SELinux || strings.IndexByte(p.SelinuxLabel, 0) >= 0 {
+		return // the last two are said in emitLsm
+	}
+	c.procOpen = true
+	c.add(plan.ProcOpen("process.selinuxLabel"))
+	c.add(plan.LsmExec("process.selinuxLabel", "keycreate", p.SelinuxLabel))
+}

@@ -101,7 +101,7 @@ func setFrozen(mount, rel string, frozen bool, deadline time.Time, cancel <-chan
 				return fail(&Error{Op: "thaw", Path: o.dir.Path(), Err: err})
 			}
 		}
-		o.waitFreezer(min(pause, time.Until(deadline)))
+		o.waitChange(min(pause, time.Until(deadline)))
 		pause = min(2*pause, maxPause)
 	}
 }
@@ -115,9 +115,9 @@ func cancelled(cancel <-chan struct{}) bool {
 	}
 }
 
-// waitFreezer waits for a change of cgroup.events, which v2 announces, at most
-// as long as v1 is left alone between two tries.
-func (o openDir) waitFreezer(pause time.Duration) {
+// waitChange waits for a change of cgroup.events, which v2 announces: that the last
+// process has stopped, or has left. In v1 it only waits.
+func (o openDir) waitChange(pause time.Duration) {
 	if o.v2 {
 		if fd, err := openAt(o.fd, "cgroup.events", unix.O_RDONLY); err == nil {
 			defer unix.Close(fd)

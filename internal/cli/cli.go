@@ -97,6 +97,9 @@ func (c *call) dispatch(argv []string) error {
 		return unknownCommand(rest[0])
 	}
 	c.cmd = cmd
+	if front && cmd.whole {
+		return handOver{}
+	}
 	c.flags = newValues(cmd.Flags)
 	if c.args, err = c.flags.parse(rest[1:], cmd.stop); err != nil {
 		return err
@@ -142,6 +145,11 @@ func (c *call) checkGlobals() error {
 	case "cgroupfs", "systemd", "disabled":
 	default:
 		return fmt.Errorf("--cgroup-manager %q: use cgroupfs, systemd or disabled", m)
+	}
+	switch m := g.str("seccomp-compiler"); m {
+	case libcontainer.CompilerTare, libcontainer.CompilerLibseccomp:
+	default:
+		return fmt.Errorf("--seccomp-compiler %q: use %s or %s", m, libcontainer.CompilerTare, libcontainer.CompilerLibseccomp)
 	}
 	switch r := strings.ToLower(g.str("rootless")); r {
 	case "auto", "true", "false", "1", "0", "t", "f":

@@ -33,7 +33,7 @@ func parseInterval(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if err != nil {
 		seconds, numErr := strconv.ParseFloat(s, 64)
-		if numErr != nil || seconds > float64(1<<31) || seconds < 0 {
+		if numErr != nil || !(seconds >= 0 && seconds < 1<<31) { // the latter also for NaN
 			return 0, fmt.Errorf("--interval %q: is not a time like 5s or 500ms", s)
 		}
 		d = time.Duration(seconds * float64(time.Second))

@@ -6,13 +6,13 @@ import (
 	"io"
 	"math"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/tare-oci/tare/internal/catch"
 	"github.com/tare-oci/tare/libcontainer"
 )
 
@@ -63,7 +63,9 @@ func runUpdate(c *call) error {
 		return err
 	}
 	// All of the limits change, or none: what would end tare comes after that.
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	if err := catch.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP); err != nil {
+		return err
+	}
 	return ctr.Update(o)
 }
 

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0xa62d1554fa48ba1
+const abiHash uint64 = 0x4bff274afb68dc0d

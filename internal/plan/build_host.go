@@ -98,6 +98,37 @@ func DeviceNode(field string, mode uint32, dev uint64, uid, gid uint32, into Slo
 // GateOpen makes the start gate.
 func GateOpen(field string) Op { return Op{Code: OpGateOpen, Field: field} }
 
+// TargetOpen opens a pidfd of the container's process; start is its start time
+// (state.StartTime).
+func TargetOpen(field string, pid int, start uint64, into Slot) Op {
+	return Op{Code: OpTargetOpen, Field: field, Num: [4]uint64{uint64(pid), start, uint64(into)}}
+}
+
+// CgroupOpen opens an existing directory of a hierarchy, or the file in it.
+func CgroupOpen(field, hierarchy, path, open string, into Slot) Op {
+	return Op{Code: OpCgroupOpen, Field: field, Str: [3]string{hierarchy, path, open}, Num: [4]uint64{uint64(into)}}
+}
+
+// RootOpen opens the root directory of a process.
+func RootOpen(field string, pid int, into Slot) Op {
+	return Op{Code: OpRootOpen, Field: field, Num: [4]uint64{uint64(pid), uint64(into)}}
+}
+
+// ConsoleOpen connects to the console socket at path, "" for the runtime's own.
+func ConsoleOpen(field, path string, into Slot) Op {
+	return Op{Code: OpConsoleOpen, Field: field, Str: [3]string{path}, Num: [4]uint64{uint64(into)}}
+}
+
+// SpawnAffinity sets the CPUs on which the process begins.
+func SpawnAffinity(field, cpus string, mask []byte) Op {
+	return Op{Code: OpSpawnAffinity, Field: field, Str: [3]string{cpus}, Blob: [2][]byte{mask}}
+}
+
+// PidfdSend sends a pidfd of the process with the word kind.
+func PidfdSend(path, kind string) Op {
+	return Op{Code: OpPidfdSend, Field: "--pidfd-socket", Str: [3]string{path, kind}}
+}
+
 // Spawn starts the init with the CLONE_NEW* flags, in the v2 cgroup of the slot.
 func Spawn(field string, flags uint64, cgroup Slot) Op {
 	return Op{Code: OpSpawn, Field: field, Num: [4]uint64{flags, uint64(cgroup)}}

@@ -84,6 +84,24 @@ func (op *Op) DeviceNodeArgs() (mode uint32, major, minor uint32, uid, gid int) 
 	return uint32(op.Num[0]), uint32(op.Num[1] >> 32), uint32(op.Num[1]), uid, gid
 }
 
+// TargetOpenArgs returns the process and its start time.
+func (op *Op) TargetOpenArgs() (pid int, start uint64) { return int(op.Num[0]), op.Num[1] }
+
+// CgroupOpenArgs returns the directory and the file in it to open.
+func (op *Op) CgroupOpenArgs() (path, open string) { return op.Str[1], op.Str[2] }
+
+// RootOpenArgs returns the process.
+func (op *Op) RootOpenArgs() (pid int) { return int(op.Num[0]) }
+
+// ConsoleOpenArgs returns the socket's path.
+func (op *Op) ConsoleOpenArgs() (path string) { return op.Str[0] }
+
+// SpawnAffinityArgs returns the CPU mask, lowest CPU first.
+func (op *Op) SpawnAffinityArgs() (mask []byte) { return op.Blob[0] }
+
+// PidfdSendArgs returns the socket's path and the word.
+func (op *Op) PidfdSendArgs() (path, kind string) { return op.Str[0], op.Str[1] }
+
 // SpawnArgs returns the CLONE_NEW* flags and the v2 cgroup, or NoSlot.
 func (op *Op) SpawnArgs() (flags uint64, cgroup Slot) { return op.Num[0], Slot(op.Num[1]) }
 
@@ -98,6 +116,9 @@ func (op *Op) HookArgs() (kind string, index int, path string, args, env []strin
 	}
 	return op.Str[0], int(op.Num[0]), op.Str[1], Unlist(op.Blob[0]), env, int(op.Num[1])
 }
+
+// SeccompNotifyArgs returns the agent's socket and what it is told.
+func (op *Op) SeccompNotifyArgs() (path, metadata string) { return op.Str[0], op.Str[1] }
 
 // Value is the one argument that a message shows for an op: the target of a
 // mount, the key of a sysctl.

@@ -24,8 +24,7 @@ type Want struct {
 // Host gathers the facts. What cannot be read is left at its zero value: a
 // config that needs it is then refused with its field.
 func Host(w Want) *facts.Facts {
-	f := &facts.Facts{Arch: runtime.GOARCH, EUID: uint32(syscall.Geteuid()), EGID: uint32(syscall.Getegid()), Caps: permitted()}
-	f.KernelMajor, f.KernelMinor = kernel()
+	f := Inside(w)
 	f.UserNS = inUserNS()
 	f.Cgroup = cgroups()
 	if f.EUID != 0 || f.UserNS || f.Caps>>unix.CAP_SYS_ADMIN&1 == 0 {
@@ -34,6 +33,14 @@ func Host(w Want) *facts.Facts {
 	if f.UserNS {
 		f.ForeignMounts = foreignMounts()
 	}
+	return f
+}
+
+// Inside gathers the facts that count for a process that joins a container: its
+// cgroups are there already.
+func Inside(w Want) *facts.Facts {
+	f := &facts.Facts{Arch: runtime.GOARCH, EUID: uint32(syscall.Geteuid()), EGID: uint32(syscall.Getegid()), Caps: permitted()}
+	f.KernelMajor, f.KernelMinor = kernel()
 	if w.LSM {
 		f.AppArmor = firstByte("/sys/module/apparmor/parameters/enabled") == 'Y'
 		f.SELinux = isDir("/sys/fs/selinux/class")

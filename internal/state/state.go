@@ -1,8 +1,9 @@
 // Package state keeps what the runtime remembers of a container between two
 // commands.
 //
-// A container ID has two files in the state root: ID.json, the record, written
-// by atomic rename under a lock, and ID.gate, the fifo on which the process
+// A container ID has two files in the state root: ID.json, the record and, from
+// its second line on, the config that the container was created with, written by
+// atomic rename under a lock, and ID.gate, the fifo on which the process
 // waits for start. There is no directory for each container: making and
 // removing one costs more than everything else here. ID.dead is the record of a
 // deleted container whose poststop hooks have not all succeeded.
@@ -55,6 +56,11 @@ type State struct {
 	// RdtGroups are the resctrl directories that the container's processes are in,
 	// RdtMade those that go with it, the outer one first.
 	RdtGroups, RdtMade []string
+	// NoKeyring says that the process kept its creator's session keyring.
+	NoKeyring bool
+	// Notify says that ID.notify is a directory that the container has at
+	// /run/notify, for the socket by which it says that it is ready (sd_notify(3)).
+	Notify bool
 	// PidNamespace says that the process is the first of its own pid namespace,
 	// so that all processes of the container end with it.
 	PidNamespace bool
@@ -95,6 +101,12 @@ func (s *State) Encode() []byte {
 	w.Key("pid").Int(int64(s.Pid))
 	w.Key("pidStart").Uint(s.PidStart)
 	w.Key("pidNamespace").Bool(s.PidNamespace)
+	if s.NoKeyring {
+		w.Key("noKeyring").Bool(true)
+	}
+	if s.Notify {
+		w.Key("notify").Bool(true)
+	}
 	if s.NetNS != 0 {
 		w.Key("netns").Uint(s.NetNS)
 	}
@@ -278,6 +290,10 @@ func (s *State) member(d *ojson.Decoder) {
 		s.PidStart = d.ReadUint64()
 	case "pidNamespace":
 		s.PidNamespace = d.ReadBool()
+	case "noKeyring":
+		s.NoKeyring = d.ReadBool()
+	case "notify":
+		s.Notify = d.ReadBool()
 	case "netns":
 		s.NetNS = d.ReadUint64()
 	case "network":

@@ -22,6 +22,8 @@ var budgets = []budget{
 	{"run, hot", 0.70, "x", ratioOf(defaultBundle, cmdRun, hot)},
 	{"run, isolated", 0.40, "x", ratioOf(defaultBundle, cmdRun, isolated)},
 	{"lifecycle sum, hot", 0.55, "x", ratioOf(defaultBundle, cmdSum, hot)},
+	{"exec, hot", 0.60, "x", ratioOf(defaultBundle, cmdExec, hot)},
+	{"exec, isolated", 0.22, "x", ratioOf(defaultBundle, cmdExec, isolated)},
 	{"events --stats, hot", 0.50, "x of runc", ratioTo("runc", defaultBundle, cmdEvents, hot)}, // crun has no events
 	{"peak memory of run", 4096, "KiB", memoryOf(func(m *memoryFacts) int { return m.PeakRun })},
 	{"PSS of the created init", 64, "KiB", memoryOf(func(m *memoryFacts) int { return m.InitPSS })},

@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // The form of events --stats, as engines decode it.
@@ -177,6 +179,44 @@ func TestEventsNumbers(t *testing.T) {
 	}
 }
 
+// TestEventsPressure: two that want one CPU wait for it, and that shows wherever a
+// v2 tree measures it.
+func TestEventsPressure(t *testing.T) {
+	if !isTare {
+		t.Skip("runc 1.1 has no pressure")
+	}
+	b := newShellBox(t, "while :; do :; done & while :; do :; done", func(s *specs.Spec) { s.Linux.Resources.CPU = &specs.LinuxCPU{Cpus: "0"} })
+	b.launch()
+	found := ""
+	for _, d := range cgroupDirs(b.id) {
+		if _, err := os.ReadFile(d + "/cpu.pressure"); err == nil {
+			found = d + "/cpu.pressure"
+		}
+	}
+	if found == "" {
+		t.Skip("no cgroup of the container has a readable cpu.pressure")
+	}
+	var e struct {
+		Data struct {
+			CPU struct {
+				PSI struct {
+					Some, Full struct {
+						Avg10, Avg60, Avg300 float64
+						Total                uint64
+					}
+				}
+			}
+		}
+	}
+	b.until("the pressure", func() bool {
+		b.must(json.Unmarshal([]byte(b.ok("events", "--stats", b.id).Stdout), &e))
+		return e.Data.CPU.PSI.Some.Avg10 > 1
+	})
+	if total := e.Data.CPU.PSI.Some.Total; total == 0 || e.Data.CPU.PSI.Some.Avg10 > 100 {
+		t.Errorf("pressure %+v, the kernel says %s", e.Data.CPU.PSI, readText(t, found))
+	}
+}
+
 // TestEventsNetwork: the interfaces are those of the container, and without a
 // namespace of its own there are none.
 func TestEventsNetwork(t *testing.T) {
@@ -323,4 +363,37 @@ func TestStats(t *testing.T) {
 	_ = cmd.Wait()
 	expect(t, "exit code", done().Code, 0)
 	a.remove()
+}
+
+// TestStatsOnTerminal: the table is drawn again and again in its place.
+func TestStatsOnTerminal(t *testing.T) {
+	if !isTare {
+		t.Skip("runc has no such command")
+	}
+	b := newBox(t, prober("quiet", "pause"))
+	b.launch()
+	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	b.must(err)
+	terminal := os.NewFile(uintptr(fd), "ptmx")
+	defer terminal.Close()
+	b.must(unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	b.must(err)
+	other, err := os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
+	b.must(err)
+	cmd, _ := b.command("stats", "--interval=20ms", b.id)
+	cmd.Stdout = other
+	b.must(cmd.Start())
+	other.Close()
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	var text []byte
+	buf := make([]byte, 4096)
+	b.until("three tables", func() bool {
+		n, _ := unix.Read(fd, buf)
+		text = append(text, buf[:max(n, 0)]...)
+		return strings.Count(string(text), "\x1b[H\x1b[JID ") >= 3 && strings.Count(string(text), "\n"+b.id+" ") >= 3
+	})
+	b.kill("KILL")
+	_ = cmd.Wait()
+	expect(t, "exit code", cmd.ProcessState.ExitCode(), 0)
 }

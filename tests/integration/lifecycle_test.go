@@ -385,7 +385,7 @@ func TestTornRecord(t *testing.T) {
 		"in the pid's number": func(s string) int { return strings.Index(s, `"pidStart"`) - 3 },
 		"before the cgroups":  func(s string) int { return strings.Index(s, `"cgroups"`) },
 		"among the cgroups":   func(s string) int { return strings.Index(s, `"cgroups"`) + 200 },
-		"at the end":          func(s string) int { return len(s) - 2 },
+		"at its end":          func(s string) int { return strings.Index(s, "\n") - 2 }, // the config follows
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBox(t, prober("pause"))
