@@ -11,6 +11,7 @@ import (
 
 	"github.com/tare-oci/tare/internal/facts"
 	"github.com/tare-oci/tare/internal/ociconfig"
+	"github.com/tare-oci/tare/internal/probe"
 	"github.com/tare-oci/tare/internal/state"
 	"github.com/tare-oci/tare/internal/sys"
 	"github.com/tare-oci/tare/specconv"
