@@ -11,7 +11,6 @@ import (
 
 	"github.com/tare-oci/tare/internal/facts"
 	"github.com/tare-oci/tare/internal/ociconfig"
-	"github.com/tare-oci/tare/internal/probe"
 	"github.com/tare-oci/tare/internal/state"
 	"github.com/tare-oci/tare/internal/sys"
 	"github.com/tare-oci/tare/specconv"
