@@ -58,9 +58,7 @@ type State struct {
 	RdtGroups, RdtMade []string
 	// NoKeyring says that the process kept its creator's session keyring.
 	NoKeyring bool
-	// Notify says that ID.notify is a directory that the container has at
-	// /run/notify, for the socket by which it says that it is ready (sd_notify(3)).
-	Notify bool
+	Notify    bool // ID.notify is a directory, at /run/notify in the container (sd_notify(3))
 	// PidNamespace says that the process is the first of its own pid namespace,
 	// so that all processes of the container end with it.
 	PidNamespace bool
