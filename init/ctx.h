@@ -54,6 +54,8 @@ struct ctx {
 
 	u8 gated; /* past the gate: reports go into the fifo, where start reads them */
 	u8 mask_attached, null_attached; /* a detached mount can be attached once, then cloned */
+	u8 root_over; /* the root lies over the old one already */
+	u8 exposed; /* dumpable, for the time being */
 	u8 cwd_done;
 	u8 filtered; /* a system call filter is in force */
 	u8 handing; /* another thread hands its listener to the host */
@@ -141,6 +143,8 @@ HANDLER(cgroup_join);
 HANDLER(oom_score);
 HANDLER(ns_join);
 HANDLER(unshare);
+HANDLER(expose);
+HANDLER(time_open);
 HANDLER(time_offset);
 HANDLER(fork);
 HANDLER(become_root);
@@ -170,6 +174,7 @@ HANDLER(sysctl);
 HANDLER(mask_prepare);
 HANDLER(path_readonly);
 HANDLER(path_mask);
+HANDLER(hook_state);
 HANDLER(rlimit);
 HANDLER(personality);
 HANDLER(scheduler);

@@ -88,16 +88,26 @@ func (p *Process) Wait() (int, error) {
 		if err != nil {
 			return -1, fmt.Errorf("wait for process %d: %w", p.pid, err)
 		}
-		break
+		code, _, err := p.Ended()
+		return code, err
 	}
+}
+
+// Ended is Wait for a program that learns from SIGCHLD when to look: it says
+// whether the process has ended.
+func (p *Process) Ended() (code int, ended bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var ws syscall.WaitStatus
-	if _, err := syscall.Wait4(p.pid, &ws, 0, nil); err != nil {
-		return -1, fmt.Errorf("wait for process %d: %w", p.pid, err)
+	pid, err := syscall.Wait4(p.pid, &ws, syscall.WNOHANG, nil)
+	if err != nil {
+		return -1, false, fmt.Errorf("wait for process %d: %w", p.pid, err)
+	}
+	if pid == 0 {
+		return -1, false, nil
 	}
 	p.done = true
-	return ExitCode(ws), nil
+	return ExitCode(ws), true, nil
 }
 
 // Exec runs a program in the container, which may be created, running, or with
@@ -155,7 +165,8 @@ func (c *Container) execPlan(o *ExecOptions, check bool) (*specconv.Result, *sta
 	}
 	var want probe.Want
 	filled := specconv.FillProcess(spec.Process, o.Process)
-	want.LSM = filled.ApparmorProfile != "" || filled.SelinuxLabel != ""
+	want.Profile = filled.ApparmorProfile != ""
+	want.LSM = want.Profile || filled.SelinuxLabel != ""
 	ownUser := false
 	if spec.Linux != nil {
 		for _, n := range spec.Linux.Namespaces {
@@ -166,7 +177,7 @@ func (c *Container) execPlan(o *ExecOptions, check bool) (*specconv.Result, *sta
 	if err != nil {
 		return nil, nil, err
 	}
-	filter, err := foreignFilter(o.SeccompCompiler, spec)
+	filter, err := foreignFilter(o.SeccompCompiler, spec, rec.Config)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -3,7 +3,6 @@ package libcontainer
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -35,9 +34,9 @@ const (
 // compilerWait bounds a compilation: libseccomp 2.5 never ends on some profiles.
 const compilerWait = 30 * time.Second
 
-// foreignFilter has libseccomp compile linux.seccomp, where that is asked for. The
-// result goes to specconv, which verifies it.
-func foreignFilter(compiler string, spec *specs.Spec) ([]byte, error) {
+// foreignFilter has libseccomp compile linux.seccomp of the config, whose bytes the
+// program reads, where that is asked for. The result goes to specconv, which verifies it.
+func foreignFilter(compiler string, spec *specs.Spec, config []byte) ([]byte, error) {
 	switch compiler {
 	case "", CompilerTare:
 		return nil, nil
@@ -52,15 +51,11 @@ func foreignFilter(compiler string, spec *specs.Spec) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	section, err := json.Marshal(spec.Linux.Seccomp)
-	if err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), compilerWait)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, program)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = bytes.NewReader(section), &stdout, &stderr, []string{}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = bytes.NewReader(config), &stdout, &stderr, []string{}
 	err = cmd.Run()
 	switch {
 	case ctx.Err() != nil:

@@ -4,6 +4,7 @@ import (
 	"os/user"
 	"sort"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -92,6 +93,9 @@ func (v *View) Write(w *ojson.Writer) {
 	w.Key("rootfs").String(v.rec.Rootfs)
 	w.Key("created").String(v.rec.Created)
 	annotations(w, v.rec.Annotations)
+	if strings.HasSuffix(v.rec.Unit, ".scope") {
+		w.Key("systemd-scope").String(v.rec.Unit)
+	}
 	w.Key("owner").String(v.Owner)
 	v.rec.WriteNetwork(w)
 	w.End()

@@ -150,7 +150,7 @@ config linux.namespaces[3].path "ns/ipc": must be absolute (config-linux.md, Nam
 config linux.uidMappings: is required with a new user namespace`},
 	{"maps", func(s *specs.Spec) { userns(s, ids(0, 0, 0), ids(1, 4294967290, 10)) },
 		`config linux.gidMappings: must map the container's id 0, which sets the container up
-config linux.gidMappings[0] "1 4294967290 10": goes past the last id, 4294967295
+config linux.gidMappings[0] "1 4294967290 10": goes past the last id, 4294967294
 config linux.uidMappings: must map the container's id 0, which sets the container up
 config linux.uidMappings[0].size "0": must be at least 1
 config process.user.gid "0": is not mapped in linux.gidMappings
@@ -335,13 +335,12 @@ func overlap(a, b mutation) bool {
 
 // elsewhere are reasons that other tests of this package assert, with where.
 var elsewhere = map[string]string{
-	"needs CAP_NET_ADMIN over the runtime's network namespace, from which devices are moved": "golden error-net-devices-rootless",
-	"is required for a container with this ID, which resctrl has a file of its own for":      "TestReservedRdtNames",
-	"needs Linux 5.12 for id-mapped mounts":                                                  "golden error-idmap-5.10",
-	"cannot be set in the user namespace of an unprivileged caller (user_namespaces(7))":     "golden error-rootless-groups",
-	"the systemd cgroup driver is not supported by this version of tare":                     "golden error-systemd",
-	"needs CAP_SYS_ADMIN, or process.noNewPrivileges (seccomp(2))":                           "TestSeccompWithoutPrivilege",
-	"needs Linux 5.19 (seccomp(2))":                                                          "TestSeccompFlagsOfKernels",
+	"needs privilege over the file system for an id-mapped mount, which the caller has not (mount_setattr(2))": "TestRefusedToUsers",
+	"needs CAP_NET_ADMIN over the runtime's network namespace, from which devices are moved":                   "golden error-net-devices-rootless",
+	"is required for a container with this ID, which resctrl has a file of its own for":                        "TestReservedRdtNames",
+	"needs Linux 5.12 for id-mapped mounts":                                                                    "golden error-idmap-5.10",
+	"needs CAP_SYS_ADMIN, or process.noNewPrivileges (seccomp(2))":                                             "TestSeccompWithoutPrivilege",
+	"needs Linux 5.19 (seccomp(2))":                                                                            "TestSeccompFlagsOfKernels",
 }
 
 // asking is a profile that has an agent at path.

@@ -133,7 +133,7 @@ func CompileExec(in ExecInput) (*Result, error) {
 	c.emitPersonality()
 	c.emitMemoryPolicy()
 	c.add(plan.StdioOwner("process.user.uid", c.Spec.Process.User.UID))
-	c.emitLock()
+	c.emitLock(false)
 	c.emitPidfdSend("setns")
 	if len(in.Target.RdtGroups) > 0 || in.PidfdSocket != "" {
 		c.add(plan.SyncAwait(SyncRecorded)) // for what the host does with the process

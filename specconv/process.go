@@ -47,15 +47,6 @@ func (c *compiler) checkProcess() {
 	if s := p.OOMScoreAdj; s != nil && (*s < -1000 || *s > 1000) {
 		c.errs.Add("process.oomScoreAdj", strconv.Itoa(*s), "must be between -1000 and 1000")
 	}
-	c.checkUnsupported()
-}
-
-// checkUnsupported names what this version knows and cannot honour: nothing is
-// taken silently.
-func (c *compiler) checkUnsupported() {
-	if c.SystemdCgroup {
-		c.errs.Add("linux.cgroupsPath", c.linux().CgroupsPath, "the systemd cgroup driver is not supported by this version of tare")
-	}
 }
 
 func withProcess(s *specs.Spec) *specs.Spec {
@@ -71,8 +62,10 @@ func (c *compiler) emitOomScore() {
 }
 
 // emitLock gives privilege up. What needs it comes first; the program is looked
-// up last, as the user who runs it.
-func (c *compiler) emitLock() {
+// up last, as the user who runs it. A container's own process finds its directory
+// made; one that is started later in the container does not, as with other
+// runtimes: a mistyped name must not make a directory of root's.
+func (c *compiler) emitLock(makeCwd bool) {
 	p := c.Spec.Process
 	c.caps = c.readCaps()
 	caps := c.caps
@@ -98,7 +91,9 @@ func (c *compiler) emitLock() {
 	}
 	cwd := path.Clean("/" + p.Cwd)
 	if cwd != "/" {
-		c.add(plan.CwdMake("process.cwd", cwd))
+		if makeCwd {
+			c.add(plan.CwdMake("process.cwd", cwd))
+		}
 		// As root, for a directory that only root may search ...
 		early := plan.Cwd("process.cwd", cwd)
 		early.Flags |= plan.FlagIgnore

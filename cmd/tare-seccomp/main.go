@@ -1,7 +1,7 @@
 //go:build cgo && libseccomp
 
 // Tare-seccomp compiles the seccomp section of a config with libseccomp: the
-// back-end of tare --seccomp-compiler libseccomp. It reads the section as JSON
+// back-end of tare --seccomp-compiler libseccomp. It reads the config.json
 // from stdin and writes the BPF program to stdout. It is a program of its own so
 // that tare itself need be linked with no library.
 //
@@ -20,7 +20,7 @@ import (
 	libseccomp "github.com/seccomp/libseccomp-golang"
 )
 
-// maxInput bounds the section, in bytes.
+// maxInput bounds the config, in bytes.
 const maxInput = 16 << 20
 
 func main() {
@@ -37,17 +37,24 @@ func main() {
 
 func run() error {
 	if len(os.Args) != 1 {
-		return errors.New("usage: tare-seccomp <section.json >program.bpf")
+		return errors.New("usage: tare-seccomp <config.json >program.bpf")
 	}
 	data, err := io.ReadAll(io.LimitReader(os.Stdin, maxInput))
 	if err != nil {
 		return err
 	}
-	var section specs.LinuxSeccomp
-	if err := json.Unmarshal(data, &section); err != nil {
+	var config struct { // of the rest of the config nothing is asked
+		Linux struct {
+			Seccomp *specs.LinuxSeccomp `json:"seccomp"`
+		} `json:"linux"`
+	}
+	if err := json.Unmarshal(data, &config); err != nil {
 		return err
 	}
-	filter, err := compile(&section)
+	if config.Linux.Seccomp == nil {
+		return errors.New("the config has no linux.seccomp")
+	}
+	filter, err := compile(config.Linux.Seccomp)
 	if err != nil {
 		return err
 	}

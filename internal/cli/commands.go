@@ -11,6 +11,7 @@ type Command struct {
 	Flags       []*Flag
 	min, max    int  // number of positional arguments; max < 0 for no limit
 	stop        bool // flags end at the first positional argument
+	whole       bool // not in the front: see package whole
 	Existing    bool // the first positional argument is the id of a container that exists
 	run         func(*call) error
 }
@@ -45,6 +46,7 @@ var (
 	flagPidFile      = Flag{Name: "pid-file", Kind: Text, Arg: "FILE", Usage: "write the process id to FILE when the container is there"}
 	flagFormat       = Flag{Name: "format", Aliases: []string{"f"}, Kind: Text, Arg: "FORMAT", Default: "table", Usage: "table or json"}
 	flagText         = Flag{Name: "format", Kind: Text, Arg: "FORMAT", Default: "text", Usage: "text or json"}
+	flagStatsFormat  = Flag{Name: "format", Kind: Text, Arg: "FORMAT", Default: "auto", Usage: "table or json; auto is a table on a terminal"}
 	flagRegex        = Flag{Name: "regex", Aliases: []string{"r"}, Kind: Bool, Usage: "ID is a regular expression; every container that it matches is meant"}
 )
 
@@ -56,7 +58,7 @@ var Commands = []Command{
 			"Nothing is changed, and no privilege is needed. The exit code is 0 if create would take the bundle, 1 if the config has errors, " +
 			"2 if only this host is in the way, and 3 if there is no config to read.",
 		Flags: []*Flag{&flagBundle, &flagConfig, &flagText},
-		run:   runCheck,
+		whole: true, run: runCheck,
 	},
 	{
 		Name: "create", Args: "ID", Usage: "create a container",
@@ -74,6 +76,16 @@ var Commands = []Command{
 		Existing: true, min: 1, max: 1, run: runDelete,
 	},
 	{
+		Name: "events", Args: "ID", Usage: "show what a container uses, and when its memory runs out",
+		Description: "Prints one JSON object on a line for each event: the counters of the container's cgroups, anew after each interval, and each time " +
+			"that its memory ran out. Ends when the container stops.",
+		Flags: []*Flag{
+			{Name: "interval", Kind: Text, Arg: "TIME", Default: "5s", Usage: "time between two looks at the counters: 5s, 500ms"},
+			{Name: "stats", Kind: Bool, Usage: "print the counters once, and end"},
+		},
+		Existing: true, min: 1, max: 1, run: runEvents,
+	},
+	{
 		Name: "exec", Args: "ID [COMMAND [ARG...]]", Usage: "run a command in a container",
 		Description: "Runs a command in a container that is created or running, as its own process runs where no flag says otherwise. With --process " +
 			"the command and everything else is taken from a file, and what flags say besides counts. The exit code is the command's, " +
@@ -84,7 +96,7 @@ var Commands = []Command{
 	{
 		Name: "features", Usage: "show what this version can do",
 		Description: "Prints the features structure of the OCI runtime specification (features.md) as JSON. It does not depend on the host.",
-		run:         runFeatures,
+		whole:       true, run: runFeatures,
 	},
 	{
 		Name: "kill", Args: "ID [SIGNAL]", Usage: "send a signal to a container",
@@ -105,6 +117,12 @@ var Commands = []Command{
 		run: runList,
 	},
 	{
+		Name: "pause", Args: "ID", Usage: "stop the processes of a container where they are",
+		Description: "Freezes every process of a created or running container until resume. If one of them cannot be stopped within a few seconds, " +
+			"all go on, and the command fails.",
+		Existing: true, min: 1, max: 1, run: runPause,
+	},
+	{
 		Name: "plan", Args: "[ID]", Usage: "show what create would do, without doing it",
 		Description: "Compiles a bundle's config for this host and prints the list of operations, in their order, each with the field of the " +
 			"config that asks for it. Nothing is changed, and no privilege is needed. With --process it is the plan by which exec would run " +
@@ -115,13 +133,18 @@ var Commands = []Command{
 			&flagNoPivot, &flagNoNewKeyring, &flagPreserveFDs,
 			{Name: "process", Aliases: []string{"p"}, Kind: Text, Arg: "FILE", Usage: "show what exec would do with the process of FILE"},
 		},
-		max: 1, run: runPlan,
+		max: 1, whole: true, run: runPlan,
 	},
 	{
 		Name: "ps", Args: "ID [ps options]", Usage: "list a container's processes",
 		Description: "Runs the host's ps with the given options (default: -ef) and prints the lines of the container's processes.",
 		Flags:       []*Flag{&flagFormat},
 		Existing:    true, min: 1, max: -1, stop: true, run: runPs,
+	},
+	{
+		Name: "resume", Args: "ID", Usage: "let the processes of a paused container go on",
+		Description: "Reverses pause.",
+		Existing:    true, min: 1, max: 1, run: runResume,
 	},
 	{
 		Name: "run", Args: "ID", Usage: "create a container and start it at once",
@@ -142,9 +165,10 @@ var Commands = []Command{
 		Flags: []*Flag{
 			{Name: "bundle", Aliases: []string{"b"}, Kind: Text, Arg: "DIR", Usage: "directory to write to (default: the working directory)"},
 			{Name: "config", Aliases: []string{"f"}, Kind: Text, Arg: "FILE", Default: "config.json", Usage: "name of the file"},
+			{Name: "network", Kind: Text, Arg: "NAME", Usage: "attach the container to this network by the hook tare-net"},
 			{Name: "rootless", Kind: Bool, Usage: "for an ordinary user, with a user namespace that maps only this user"},
 		},
-		run: runSpec,
+		whole: true, run: runSpec,
 	},
 	{
 		Name: "start", Args: "ID", Usage: "start the program of a created container",
@@ -156,11 +180,29 @@ var Commands = []Command{
 		Description: "Prints the state of a container as JSON (runtime.md, State).",
 		Existing:    true, min: 1, max: 1, run: runState,
 	},
+	{
+		Name: "stats", Args: "[ID]...", Usage: "show what containers use",
+		Description: "Shows, for the given containers or all that are not stopped, the use of CPU, memory, network, block devices and processes, and how much " +
+			"waits for them: on a terminal as a table that is drawn again after each interval, and otherwise as one JSON object on a line for each container " +
+			"and interval. Ends when none of the containers runs any more.",
+		Flags: []*Flag{
+			{Name: "interval", Kind: Text, Arg: "TIME", Default: "1s", Usage: "time between two looks: 5s, 500ms"},
+			{Name: "no-stream", Kind: Bool, Usage: "show them once, and end"},
+			&flagStatsFormat,
+		},
+		Existing: true, max: -1, run: runStats,
+	},
+	{
+		Name: "update", Args: "ID", Usage: "change the limits of a container",
+		Description: "Changes the limits that are given; the others, and all device rules, stay as they are. Either all of them change or, when one " +
+			"is refused, none.",
+		Flags: updateFlags, Existing: true, min: 1, max: 1, run: runUpdate,
+	},
 }
 
 // later are commands of other runtimes that this version does not have. They
 // are refused by name, so that nobody takes them for a typing error.
-var later = []string{"checkpoint", "events", "pause", "restore", "resume", "update"}
+var later = []string{"checkpoint", "restore"}
 
 func findCommand(name string) *Command {
 	for i := range Commands {

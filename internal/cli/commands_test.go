@@ -56,7 +56,7 @@ func TestTable(t *testing.T) {
 // flag of the table is asked for.
 func TestFlagsAreUsed(t *testing.T) {
 	asked := map[string]bool{}
-	ask := regexp.MustCompile(`\.(?:str|bool|int|list|isSet|path)\("([a-z-]+)"`)
+	ask := regexp.MustCompile(`\.(?:str|bool|int|list|isSet|path|signed|unsigned|bytes)\("([a-z0-9-]+)"`)
 	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x9086504516a1b48b
+const abiHash uint64 = 0x4bff274afb68dc0d

@@ -49,6 +49,12 @@ func Unshare(field string, flags uint64) Op {
 	return Op{Code: OpUnshare, Field: field, Num: [4]uint64{flags}}
 }
 
+// Expose makes the process dumpable for as long as no namespace of others is joined.
+func Expose(field string) Op { return Op{Code: OpExpose, Field: field} }
+
+// TimeOpen opens timens_offsets.
+func TimeOpen(field string) Op { return Op{Code: OpTimeOpen, Field: field} }
+
 // TimeOffset writes lines of "clock secs nanosecs" to timens_offsets.
 func TimeOffset(field, offsets string) Op {
 	return Op{Code: OpTimeOffset, Field: field, Str: [3]string{offsets}}
@@ -202,6 +208,11 @@ func Exec(field string, args []string) Op {
 func HookRun(field string, index int, path string, args, env []string, timeout int, head, tail string) Op {
 	return Op{Code: OpHookRun, Field: field, Num: [4]uint64{uint64(index), uint64(timeout)}, Str: [3]string{path, head, tail},
 		Blob: [2][]byte{List(args), List(env)}}
+}
+
+// HookState makes the state for those hooks of HookRun that have FlagPrepared.
+func HookState(field, head, tail string) Op {
+	return Op{Code: OpHookState, Field: field, Str: [3]string{"", head, tail}}
 }
 
 // WithOutput gives a hook of HookRun the slots of files for its output instead of

@@ -14,7 +14,7 @@ import (
 // put in front of it, which libseccomp does not have. Any other rule is that
 // program's alone.
 func Adopt(cfg *specs.LinuxSeccomp, nativeArch string, filter []byte, errs *field.List) *Program {
-	if cfg == nil || empty(cfg) {
+	if cfg == nil {
 		return nil
 	}
 	before := errs.Len()

@@ -154,7 +154,7 @@ func TestForeignCompiler(t *testing.T) {
 		if want.Stuck {
 			continue
 		}
-		section, err := json.Marshal(s.cfg)
+		section, err := json.Marshal(&specs.Spec{Linux: &specs.Linux{Seccomp: s.cfg}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -188,6 +188,26 @@ var newline = []byte{'\n'}
 // Load reads a record. With lock it also waits until nobody else changes it.
 func (s *Store) Load(id string, lock bool) (*Record, error) { return s.load(id, ".json", lock) }
 
+// LoadTorn reads what is left of a record that Load cannot read, locked.
+func (s *Store) LoadTorn(id string) (*Record, error) {
+	r, err := s.load(id, ".json", true)
+	var torn *TornError
+	if !errors.As(err, &torn) {
+		return r, err
+	}
+	fd, err := open(s.path(id, ".json"), unix.O_RDWR)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: s.path(id, ".json"), Err: err}
+	}
+	if err := flockWithin(fd, lockWait); err != nil {
+		syscall.Close(fd)
+		return nil, fmt.Errorf("container %q: %w", id, err)
+	}
+	r = &Record{State: *torn.Left, store: s, fd: fd}
+	r.ID = id
+	return r, nil
+}
+
 // LoadDead reads the record of a deleted container whose poststop hooks have to
 // run again, locked.
 func (s *Store) LoadDead(id string) (*Record, error) { return s.load(id, ".dead", true) }
@@ -226,6 +246,10 @@ func (s *Store) load(id, ext string, lock bool) (*Record, error) {
 			st, err := Decode(data)
 			if err != nil {
 				r.Unlock()
+				var schema *SchemaError
+				if !errors.As(err, &schema) {
+					err = &TornError{Left: Salvage(data), Err: err}
+				}
 				return nil, fmt.Errorf("state of container %q: %w", id, err)
 			}
 			r.State = *st
@@ -262,6 +286,11 @@ func (r *Record) Begin() error {
 }
 
 // Save replaces the record by an atomic rename; the lock moves to the new file.
+//
+// The two files change places, and the old one is removed under its new name: a
+// rename over an existing file makes ext4 write the new one out at once
+// (auto_da_alloc, ext4(5)), and then a mount with "discard" makes its removal
+// wait for the disk.
 func (r *Record) Save() error {
 	tmp, path := r.store.path(r.ID, ".new"), r.store.path(r.ID, ".json")
 	if r.Config == nil {
@@ -284,7 +313,11 @@ func (r *Record) Save() error {
 		}
 	}
 	if err == nil {
-		err = syscall.Rename(tmp, path)
+		if err = unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE); err == nil {
+			_ = syscall.Unlink(tmp)
+		} else { // no such thing on this file system, or the record is gone
+			err = syscall.Rename(tmp, path)
+		}
 	}
 	if err != nil {
 		_ = syscall.Unlink(tmp)

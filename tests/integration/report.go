@@ -160,6 +160,16 @@ func (r *report) mount(at string) mountLine {
 
 func (m mountLine) has(option string) bool { return slices.Contains(m.options, option) }
 
+// expectOpts demands options of a mount.
+func expectOpts(t *testing.T, m mountLine, options ...string) {
+	t.Helper()
+	for _, o := range options {
+		if !m.has(o) {
+			t.Errorf("%s is mounted with %v, expected %s", m.at, m.options, o)
+		}
+	}
+}
+
 // sbHas says that the file system has an option.
 func (m mountLine) sbHas(option string) bool {
 	return slices.Contains(strings.Split(m.sb, ","), option)

@@ -88,6 +88,18 @@ static void op_alloc(word kib)
 	json_int("err", p < 0 && p > -4096 ? -p : 0);
 }
 
+/* Maps huge pages and touches them one by one: the answer is the number of those
+ * that could be had, if the process has lived to tell. */
+static void op_huge(word count)
+{
+	const word size = 2 << 20;
+	word p = sys6(__NR_mmap, 0, count * size, 3, 0x40022, -1, 0);
+	if (p > 0 || p < -4096)
+		for (word i = 0; i < count; i++)
+			*(volatile char *)(p + i * size) = 1;
+	json_int("err", p < 0 && p > -4096 ? -p : 0);
+}
+
 /* "ABI:NUMBER:ARG:ARG...": one system call by the way in that the ABI names, and
  * what it returns. Arguments are numbers, or text after an @. */
 static void op_call(const char *s)
@@ -182,6 +194,8 @@ void run_op(const char *op)
 		op_fork(number(a));
 	else if ((a = after(op, "alloc:")))
 		op_alloc(number(a));
+	else if ((a = after(op, "huge:")))
+		op_huge(number(a));
 	else if ((a = after(op, "wait:")))
 		op_wait(a);
 	else
