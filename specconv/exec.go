@@ -115,7 +115,7 @@ func CompileExec(in ExecInput) (*Result, error) {
 	c.cgroups = in.Target.Cgroups
 	c.emitCgroupJoin()
 	e.emitAffinity()
-	c.emitOomScore()
+	c.emitOwnFiles(shape{})
 	e.emitEnter()
 	for _, g := range in.Target.RdtGroups {
 		c.add(plan.RdtJoin("linux.intelRdt", g))
