@@ -219,11 +219,7 @@ func inherit(t *testing.T, p observations) {
 	if data, err := os.ReadFile("/proc/self/attr/current"); err == nil {
 		p["label"] = strings.TrimRight(string(data), "\n\x00")
 	}
-	nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0) // 20 less the value
-	if err != nil {
-		t.Fatal(err)
-	}
-	p["scheduler"] = fmt.Sprintf("0 flags=0 priority=0 nice=%d io=0", 20-nice)
+	p["scheduler"] = fmt.Sprintf("0 flags=0 priority=0 nice=%d io=0", callersNice(t))
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
 		t.Fatal(err)
@@ -232,6 +228,16 @@ func inherit(t *testing.T, p observations) {
 	for name := range cgroupOf(readText(t, "/proc/self/cgroup")) {
 		p["cgroup "+name] = "its own"
 	}
+}
+
+// callersNice is the nice value of the test, which a container inherits.
+func callersNice(t *testing.T) int {
+	t.Helper()
+	prio, err := unix.Getpriority(unix.PRIO_PROCESS, 0) // 20 less the value
+	if err != nil {
+		t.Fatal(err)
+	}
+	return 20 - prio
 }
 
 func limitText(v uint64) string { return strconv.FormatUint(v, 10) }

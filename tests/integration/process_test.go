@@ -388,6 +388,6 @@ func TestSession(t *testing.T) {
 	expect(t, "dumpable", r.Dumpable, 1)
 	expect(t, "securebits", r.Securebits, 0)
 	expect(t, "personality", r.Personality, 0)
-	expect(t, "nice", r.Nice, 0)
+	expect(t, "nice", r.Nice, callersNice(t))
 	expect(t, "policy", r.Policy, 0)
 }
