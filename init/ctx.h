@@ -57,6 +57,8 @@ struct ctx {
 	u8 root_over; /* the root lies over the old one already */
 	u8 exposed; /* dumpable, for the time being */
 	u8 cwd_done;
+	u8 filtered; /* a system call filter is in force */
+	u8 handing; /* another thread hands its listener to the host */
 	u8 umask_set; /* identity has set the program's; until then it is 0, for exact modes */
 	u8 no_setattr; /* this kernel has no mount_setattr(2) */
 
@@ -123,10 +125,14 @@ int attach(struct ctx *c, int tree, int target);
 int attach_with(struct ctx *c, int tree, int target, u64 attr, u64 rattr);
 ulong ms_flags(u32 attr);
 
+/* op_seccomp.c */
+void listener_closed(struct ctx *c);
+
 /* op_proc.c */
 int open_proc(struct ctx *c);
 
 /* op_*.c */
+int cover_up(struct ctx *c);
 int copy_up(struct ctx *c, int from, int to, int keep_mode);
 u32 fill(const struct ctx *c, const struct op *op, int blob, const char **vec);
 
@@ -180,6 +186,7 @@ HANDLER(stdio_owner);
 HANDLER(lsm_exec);
 HANDLER(no_new_privs);
 HANDLER(seccomp);
+HANDLER(seccomp_notify);
 HANDLER(caps_bound);
 HANDLER(cwd_make);
 HANDLER(identity);
@@ -193,3 +200,7 @@ HANDLER(outlive);
 HANDLER(gate);
 HANDLER(fd_close);
 HANDLER(exec);
+HANDLER(ns_enter);
+HANDLER(cpu_enter);
+HANDLER(root_enter);
+HANDLER(console);

@@ -241,10 +241,8 @@ static void default_signals(void)
 		void *restorer;
 		u64 mask;
 	} act = {0};
-	u64 none = 0;
 	for (size_t i = 0; i < sizeof kept; i++)
-		(void)sys4(__NR_rt_sigaction, kept[i], &act, NULL, sizeof none);
-	(void)sys4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &none, NULL, sizeof none);
+		(void)sys4(__NR_rt_sigaction, kept[i], &act, NULL, sizeof act.mask);
 }
 
 /* What a program inherits: descriptors and signals. It comes before the filter,

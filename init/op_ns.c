@@ -5,6 +5,9 @@
 
 #define PR_SET_DUMPABLE 4
 #define KEYCTL_JOIN_SESSION_KEYRING 1
+#define KEYCTL_SETPERM 5
+/* What the kernel gives a session keyring, and KEY_USR_SEARCH. */
+#define SESSION_PERM (0x3f000000 | 0x00010000 | 0x00020000 | 0x00100000 | 0x00080000)
 #define SIOCGIFFLAGS_ 0x8913
 #define SIOCSIFFLAGS_ 0x8914
 #define FORK_GO 'g' /* what the parent of a fork sends its sibling */
@@ -65,7 +68,7 @@ HANDLER(expose)
 	return 0;
 }
 
-static int cover(struct ctx *c)
+int cover_up(struct ctx *c)
 {
 	long r = c->exposed ? sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0) : 0;
 	c->exposed = 0;
@@ -74,7 +77,7 @@ static int cover(struct ctx *c)
 
 HANDLER(ns_join)
 {
-	int covered = cover(c); /* whoever is in there must not trace this process */
+	int covered = cover_up(c); /* whoever is in there must not trace this process */
 	if (covered < 0)
 		return covered;
 	/* The groups go while they still can: a user namespace may deny setgroups(2),
@@ -165,12 +168,15 @@ HANDLER(become_root)
 		return fail(c, STEP_SETUID, r);
 	/* Also where it was not exposed: a change of ids may have left it dumpable. */
 	c->exposed = 1;
-	return cover(c);
+	return cover_up(c);
 }
 
 HANDLER(session)
 {
 	(void)op;
+	int covered = cover_up(c); /* where no namespace was entered */
+	if (covered < 0)
+		return covered;
 	long r = sys0(__NR_setsid);
 	return r < 0 ? fail(c, STEP_SETSID, r) : 0;
 }
@@ -180,7 +186,12 @@ HANDLER(session)
 HANDLER(keyring)
 {
 	long r = sys2(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, op_str(c, op, KEYRING_NAME));
-	return r < 0 && r != -ENOSYS ? fail(c, STEP_KEYCTL, r) : 0;
+	if (r < 0)
+		return r != -ENOSYS ? fail(c, STEP_KEYCTL, r) : 0;
+	/* A later exec joins the same ring by its name, for which it must be allowed to
+	 * search it. Who joins one that is there has no need, and maybe no right, to. */
+	(void)sys3(__NR_keyctl, KEYCTL_SETPERM, r, SESSION_PERM);
+	return 0;
 }
 
 HANDLER(loopback_up)

@@ -70,6 +70,21 @@ func thaw(rec *state.Record) {
 	}
 }
 
+// thawBelow thaws the cgroups that the container has made in v1's freezer. Whether
+// there are any is told by one system call.
+func thawBelow(rec *state.Record) {
+	for i := range rec.Cgroups {
+		c := &rec.Cgroups[i]
+		if c.Hierarchy != "freezer" || !rec.CgroupsMade {
+			continue
+		}
+		var st unix.Stat_t
+		if unix.Stat(c.Mount+c.Path, &st) == nil && st.Nlink > 2 {
+			cgroup.ThawAll(c.Mount, c.Path)
+		}
+	}
+}
+
 // processes lists the container's pids on the host, ascending.
 func processes(rec *state.Record) ([]int, error) {
 	if !rec.CgroupsMade {

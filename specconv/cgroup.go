@@ -24,6 +24,10 @@ func (c *compiler) cgroupPath() string {
 	if !c.noNUL("linux.cgroupsPath", p) {
 		return "/" + c.ID
 	}
+	if strings.IndexByte(p, '\n') >= 0 {
+		c.errs.Add("linux.cgroupsPath", p, "has a line feed, which cgroup names cannot have")
+		return "/" + c.ID
+	}
 	for _, part := range strings.Split(p, "/") {
 		if part == ".." {
 			c.errs.Add("linux.cgroupsPath", p, "must not climb with ..")
@@ -46,29 +50,44 @@ func (c *compiler) emitCgroups() {
 		}
 		return
 	}
+	if c.SystemdCgroup {
+		c.emitUnit()
+		return
+	}
 	if c.cgroupsRefused {
 		return
 	}
 	p := c.cgroupPath()
 	writes := resourceWrites(c.linux().Resources, &c.Facts.Cgroup, &c.errs)
 	for i := range c.Facts.Cgroup.Hierarchies {
-		h := &c.Facts.Cgroup.Hierarchies[i]
-		slot := c.plan.NewSlot("cgroup-" + hierarchyLabel(h))
-		open := "tasks"
-		var flags uint32
-		if h.V2 {
-			open = ""
-			flags = plan.FlagV2
-		}
-		if c.needsReady(i, writes) {
-			flags |= plan.FlagReady
-		}
-		at := c.ownCgroup(h, p)
-		c.cgroups = append(c.cgroups, CgroupDir{Hierarchy: h.Name, Mount: h.Mount, Path: at, V2: h.V2})
-		c.cgroupSlots = append(c.cgroupSlots, slot)
-		c.add(plan.CgroupMake("linux.cgroupsPath", hierarchyLabel(h), h.Mount+at, open, slot, flags))
+		c.emitCgroupDir(i, c.ownCgroup(&c.Facts.Cgroup.Hierarchies[i], p), writes)
 	}
 	c.emitCgroupWrites(writes)
+	c.emitCgroupV2()
+}
+
+// emitCgroupV2 is what only cgroup v2 has.
+func (c *compiler) emitCgroupV2() {
+	c.emitDeviceFilter()
+	c.emitCgroupOwner()
+}
+
+// emitCgroupDir makes the container's directory in one hierarchy.
+func (c *compiler) emitCgroupDir(i int, p string, writes []resourceWrite) {
+	h := &c.Facts.Cgroup.Hierarchies[i]
+	slot := c.plan.NewSlot("cgroup-" + hierarchyLabel(h))
+	open := "tasks"
+	var flags uint32
+	if h.V2 {
+		open = ""
+		flags = plan.FlagV2
+	}
+	if c.needsReady(i, writes) {
+		flags |= plan.FlagReady
+	}
+	c.cgroups = append(c.cgroups, CgroupDir{Hierarchy: h.Name, Mount: h.Mount, Path: p, V2: h.V2})
+	c.cgroupSlots = append(c.cgroupSlots, slot)
+	c.add(plan.CgroupMake("linux.cgroupsPath", hierarchyLabel(h), h.Mount+p, open, slot, flags))
 }
 
 // needsReady says that a hierarchy's directories must be prepared: a v1 cpuset
@@ -104,7 +123,7 @@ func (c *compiler) emitCgroupWrites(writes []resourceWrite) {
 
 func (c *compiler) emitCgroupJoin() {
 	for i := range c.cgroups {
-		if !c.cgroups[i].V2 {
+		if !c.cgroups[i].V2 && c.cgroupSlots[i] != plan.NoSlot {
 			c.add(plan.CgroupJoin("linux.cgroupsPath", c.cgroupSlots[i]))
 		}
 	}

@@ -53,6 +53,26 @@ func Default() *specs.Spec {
 	}
 }
 
+// NetworkAnnotations begin the keys that the network hook reads.
+const NetworkAnnotations = "io.github.tare-oci.net."
+
+// Network lets the hook of a path attach the container to a network when it is
+// created, and detach it when it is deleted. The time it may take bounds what a
+// container waits for others that are attached at the same time.
+func Network(s *specs.Spec, hook, network string) {
+	timeout := 60 // seconds
+	if s.Annotations == nil {
+		s.Annotations = map[string]string{}
+	}
+	s.Annotations[NetworkAnnotations+"networks"] = network
+	if s.Hooks == nil {
+		s.Hooks = &specs.Hooks{}
+	}
+	h := specs.Hook{Path: hook, Args: []string{"tare-net"}, Timeout: &timeout}
+	s.Hooks.CreateRuntime = append(s.Hooks.CreateRuntime, h)
+	s.Hooks.Poststop = append(s.Hooks.Poststop, h)
+}
+
 // Rootless changes a config so that the user of these facts can run it without
 // privilege: a user namespace that maps only this user, to root; the host's network
 // and /sys, which he could not configure or mount; and no limits, which need a

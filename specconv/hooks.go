@@ -38,7 +38,7 @@ func (c *compiler) checkHook(f string, h *specs.Hook) bool {
 	}
 	for i, e := range h.Env {
 		p := field.Index(f+".env", i)
-		if !strings.Contains(e, "=") {
+		if name, _, ok := strings.Cut(e, "="); !ok || name == "" {
 			c.errs.Add(p, e, "is not of the form NAME=value")
 		}
 		c.noNUL(p, e)

@@ -1,6 +1,7 @@
 package specconv
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -77,7 +78,13 @@ func (c *compiler) emitIdentity() {
 	u := &c.Spec.Process.User
 	var flags uint32
 	groups := make([]byte, 0, 4*len(u.AdditionalGids))
-	for _, g := range u.AdditionalGids {
+	for i, g := range u.AdditionalGids {
+		// Docker lists the primary group again when it is also asked for by name; the
+		// kernel would keep both. A list as long as the few that people write is
+		// searched, a longer one is given as it is.
+		if i < 64 && slices.Contains(u.AdditionalGids[:i], g) {
+			continue
+		}
 		groups = append(groups, byte(g), byte(g>>8), byte(g>>16), byte(g>>24))
 	}
 	umask := uint32(0o022)

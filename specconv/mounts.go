@@ -298,12 +298,15 @@ func (c *compiler) emitFs(n *mount) {
 	}
 	if label := c.linux().MountLabel; label != "" && labelled(m.Type) {
 		if c.Facts.SELinux {
-			m.Options = append(m.Options[:len(m.Options):len(m.Options)], "context="+strconv.Quote(label))
+			m.Options = append(m.Options[:len(m.Options):len(m.Options)], `context="`+label+`"`)
 		} else {
 			// A label confines nothing where nothing is labelled; process.selinuxLabel,
 			// which would confine, is an error.
 			c.warnHost("linux.mountLabel", label, "SELinux is not running: mounts are not labelled")
 		}
+	}
+	if m.Flags&plan.FlagLegacy == 0 {
+		m.Options = unquoteContexts(m.Options)
 	}
 	set := n.opt.attr.set
 	if m.Type == "tmpfs" && set&plan.AttrReadonly != 0 {
@@ -351,4 +354,29 @@ func labelled(fstype string) bool {
 		return false
 	}
 	return true
+}
+
+// selinuxOptions are the options of any file system that take a security context
+// (mount(8), SELinux), which may have commas.
+var selinuxOptions = [...]string{"context", "fscontext", "defcontext", "rootcontext"}
+
+// unquoteContexts takes the double quotes off security contexts: for mount(2) they
+// keep commas together, and SELinux takes them off; fsconfig(2) has one value for
+// each option, and there they would be a part of it.
+func unquoteContexts(options []string) []string {
+	var out []string
+	for i, o := range options {
+		name, value, _ := strings.Cut(o, "=")
+		if !slices.Contains(selinuxOptions[:], name) || !strings.Contains(value, `"`) {
+			continue
+		}
+		if out == nil {
+			out = slices.Clone(options)
+		}
+		out[i] = name + "=" + strings.ReplaceAll(value, `"`, "")
+	}
+	if out == nil {
+		return options
+	}
+	return out
 }

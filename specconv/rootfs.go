@@ -100,6 +100,7 @@ func (c *compiler) emitHandles() {
 		c.add(plan.NullOpen("linux.maskedPaths"))
 	}
 	switch {
+	case c.procOpen: // for the keyring's label
 	case len(l.Sysctl) > 0:
 		c.add(plan.ProcOpen("linux.sysctl"))
 	case p != nil && p.ApparmorProfile != "":

@@ -4,6 +4,7 @@ import (
 	"path"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/tare-oci/tare/internal/field"
@@ -144,12 +145,29 @@ func sysctlNamespace(p string) uint64 {
 	return 0
 }
 
+// missingProfile returns the part of a profile's name that is known not to be
+// loaded. A stack, "a//&b", has several; what begins with a colon is in a
+// namespace of AppArmor's, which the host's list does not show.
+func (c *compiler) missingProfile(name string) string {
+	if c.Facts.AppArmorProfiles == nil {
+		return ""
+	}
+	for part := range strings.SplitSeq(name, "//&") {
+		if part != "" && part != "unconfined" && part[0] != ':' && !slices.Contains(c.Facts.AppArmorProfiles, part) {
+			return part
+		}
+	}
+	return ""
+}
+
 // emitLsm has the next program labelled.
 func (c *compiler) emitLsm() {
 	p := c.Spec.Process
 	if p.ApparmorProfile != "" {
 		if !c.Facts.AppArmor {
 			c.errs.AddHost("process.apparmorProfile", p.ApparmorProfile, "needs AppArmor, which this kernel does not run")
+		} else if missing := c.missingProfile(p.ApparmorProfile); missing != "" {
+			c.errs.AddHost("process.apparmorProfile", p.ApparmorProfile, "the profile "+strconv.Quote(missing)+" is not loaded (apparmor_parser(8) loads it)")
 		}
 		if c.noNUL("process.apparmorProfile", p.ApparmorProfile) {
 			c.add(plan.LsmExec("process.apparmorProfile", "apparmor/exec", "exec "+p.ApparmorProfile))
@@ -163,4 +181,16 @@ func (c *compiler) emitLsm() {
 			c.add(plan.LsmExec("process.selinuxLabel", "exec", p.SelinuxLabel))
 		}
 	}
+}
+
+// emitKeyLabel has the session keyring labelled as the process will be, which could
+// not use it otherwise. The program's execve ends it (selinux_bprm_creds_for_exec).
+func (c *compiler) emitKeyLabel() {
+	p := c.Spec.Process
+	if p.SelinuxLabel == "" || !c.Facts.SELinux || strings.IndexByte(p.SelinuxLabel, 0) >= 0 {
+		return // the last two are said in emitLsm
+	}
+	c.procOpen = true
+	c.add(plan.ProcOpen("process.selinuxLabel"))
+	c.add(plan.LsmExec("process.selinuxLabel", "keycreate", p.SelinuxLabel))
 }

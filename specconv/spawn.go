@@ -87,7 +87,7 @@ func (c *compiler) emitSpawn(s shape) {
 		}
 	}
 	c.add(plan.Spawn("linux.namespaces", s.spawn, v2))
-	if !s.fork {
+	if !s.fork && c.scope == nil {
 		c.add(plan.StateSave("process"))
 	}
 }

@@ -19,12 +19,34 @@ type Facts struct {
 	// Caps is the permitted capability set; the config's sets are cut to it.
 	Caps     uint64 `json:"caps"`
 	AppArmor bool   `json:"appArmor"`
-	SELinux  bool   `json:"seLinux"`
-	Cgroup   Cgroup `json:"cgroup"`
+	// AppArmorProfiles are the profiles that are loaded; nil when they are not
+	// known, or when the config names none.
+	AppArmorProfiles []string `json:"appArmorProfiles,omitempty"`
+	SELinux          bool     `json:"seLinux"`
+	Cgroup           Cgroup   `json:"cgroup"`
 	// Resctrl is where the resctrl file system is mounted, "" when it is not, or
 	// when the config does not ask for it.
 	Resctrl string `json:"resctrl,omitempty"`
+	// Systemd is the manager that makes the cgroups, nil when it was not asked for.
+	Systemd *Systemd `json:"systemd,omitempty"`
 }
+
+// Systemd is a service manager: the system's, or the caller's own.
+type Systemd struct {
+	// User says that it is the caller's, which has only what was delegated to it.
+	User bool `json:"user,omitempty"`
+	// Version is the manager's, 252 for example; 0 when nothing is known of it, as
+	// when a plan is only looked at where systemd does not run. What depends on it
+	// is then planned for a recent one.
+	Version int `json:"version"`
+	// Root is the manager's own cgroup, "" at the top: units lie below it.
+	Root string `json:"root,omitempty"`
+	// Missing says why the manager cannot be reached.
+	Missing string `json:"missing,omitempty"`
+}
+
+// Since reports whether the manager is at least of this version.
+func (s *Systemd) Since(version int) bool { return s.Version == 0 || s.Version >= version }
 
 // Kernel reports whether the kernel is at least major.minor.
 func (f *Facts) Kernel(major, minor int) bool {

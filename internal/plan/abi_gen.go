@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x8426b2e4f8cd8242
+const abiHash uint64 = 0x4bff274afb68dc0d

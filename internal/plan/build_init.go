@@ -21,6 +21,29 @@ func NsJoin(field string, nstype uint64, ns Slot) Op {
 	return Op{Code: OpNsJoin, Field: field, Num: [4]uint64{nstype, uint64(ns)}}
 }
 
+// NsEnter joins namespaces of the process pid, which the slot has a pidfd of;
+// flags may be FlagKeepGroups, for a user namespace, and FlagClose.
+func NsEnter(field string, types uint64, target Slot, pid int, flags uint32) Op {
+	return Op{Code: OpNsEnter, Field: field, Flags: flags, Num: [4]uint64{types, uint64(target), uint64(pid)}}
+}
+
+// CPUEnter is Affinity in the phase enter.
+func CPUEnter(field, cpus string, mask []byte, flags uint32) Op {
+	return Op{Code: OpCPUEnter, Field: field, Flags: flags, Str: [3]string{cpus}, Blob: [2][]byte{mask}}
+}
+
+// RootEnter makes the directory of the slot the root, or with NoSlot finds the
+// one that the mount namespace has.
+func RootEnter(field string, root Slot) Op {
+	return Op{Code: OpRootEnter, Field: field, Num: [4]uint64{uint64(root)}}
+}
+
+// Console makes the terminal; rows and columns 0 leave the kernel's size. flags
+// may be FlagBind, for /dev/console.
+func Console(field string, socket Slot, rows, columns uint, flags uint32) Op {
+	return Op{Code: OpConsole, Field: field, Flags: flags, Num: [4]uint64{uint64(socket), uint64(rows), uint64(columns)}}
+}
+
 // Unshare makes new namespaces for the init itself.
 func Unshare(field string, flags uint64) Op {
 	return Op{Code: OpUnshare, Field: field, Num: [4]uint64{flags}}
@@ -117,6 +140,12 @@ func NoNewPrivs(field string) Op { return Op{Code: OpNoNewPrivs, Field: field} }
 // Seccomp installs a BPF program (struct sock_filter records).
 func Seccomp(field string, filter []byte, flags uint64) Op {
 	return Op{Code: OpSeccomp, Field: field, Num: [4]uint64{flags}, Blob: [2][]byte{filter}}
+}
+
+// SeccompNotify installs a BPF program whose listener goes to the socket path, with
+// the metadata.
+func SeccompNotify(field, path, metadata string, filter []byte, flags uint64) Op {
+	return Op{Code: OpSeccompNotify, Field: field, Str: [3]string{path, metadata}, Num: [4]uint64{flags}, Blob: [2][]byte{filter}}
 }
 
 // CapsBound drops every bounding capability that the mask lacks.

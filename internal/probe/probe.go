@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"os"
 	"runtime"
 	"strings"
 	"syscall"
@@ -16,14 +17,14 @@ import (
 // Want says which facts a config needs beyond the ones that every plan does.
 type Want struct {
 	LSM     bool // AppArmor and SELinux
+	Profile bool // which AppArmor profiles are loaded
 	Resctrl bool // where resctrl is mounted
 }
 
 // Host gathers the facts. What cannot be read is left at its zero value: a
 // config that needs it is then refused with its field.
 func Host(w Want) *facts.Facts {
-	f := &facts.Facts{Arch: runtime.GOARCH, EUID: uint32(syscall.Geteuid()), EGID: uint32(syscall.Getegid()), Caps: permitted()}
-	f.KernelMajor, f.KernelMinor = kernel()
+	f := Inside(w)
 	f.UserNS = inUserNS()
 	f.Cgroup = cgroups()
 	if f.EUID != 0 || f.UserNS || f.Caps>>unix.CAP_SYS_ADMIN&1 == 0 {
@@ -32,14 +33,38 @@ func Host(w Want) *facts.Facts {
 	if f.UserNS {
 		f.ForeignMounts = foreignMounts()
 	}
+	return f
+}
+
+// Inside gathers the facts that count for a process that joins a container: its
+// cgroups are there already.
+func Inside(w Want) *facts.Facts {
+	f := &facts.Facts{Arch: runtime.GOARCH, EUID: uint32(syscall.Geteuid()), EGID: uint32(syscall.Getegid()), Caps: permitted()}
+	f.KernelMajor, f.KernelMinor = kernel()
 	if w.LSM {
 		f.AppArmor = firstByte("/sys/module/apparmor/parameters/enabled") == 'Y'
 		f.SELinux = isDir("/sys/fs/selinux/class")
+	}
+	if w.Profile && f.AppArmor {
+		if text, err := os.ReadFile("/sys/kernel/security/apparmor/profiles"); err == nil {
+			f.AppArmorProfiles = profiles(string(text))
+		}
 	}
 	if w.Resctrl {
 		f.Resctrl = resctrl()
 	}
 	return f
+}
+
+// profiles reads lines of the form "name (mode)".
+func profiles(text string) []string {
+	out := []string{} // none is not the same as unknown
+	for line := range strings.SplitSeq(text, "\n") {
+		if i := strings.LastIndex(line, " ("); i > 0 {
+			out = append(out, line[:i])
+		}
+	}
+	return out
 }
 
 // resctrl finds the mount point: the usual one, or any other.

@@ -79,6 +79,11 @@ func Compile(cfg *specs.LinuxSeccomp, nativeArch string, errs *field.List) *Prog
 	if errs.Len() > before {
 		return nil
 	}
+	return p.program(cfg, filter)
+}
+
+// program is what a filter of this profile is installed with.
+func (p *profile) program(cfg *specs.LinuxSeccomp, filter []byte) *Program {
 	out := &Program{Filter: filter, Flags: p.flags, Unknown: p.unknown()}
 	if p.listener {
 		out.Flags |= flagNewListener

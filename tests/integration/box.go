@@ -20,7 +20,7 @@ import (
 )
 
 // patience bounds every wait of the tests; nothing takes that long.
-const patience = 30 * time.Second
+var patience = 30 * time.Second
 
 var boxes atomic.Int32
 
@@ -42,6 +42,7 @@ type box struct {
 	stdin  *os.File            // instead of /dev/null
 	env    []string            // instead of the test's own
 	user   *syscall.Credential // who runs the commands, instead of root
+	global []string            // flags before the command
 	noRoot bool                // without --root
 	wrap   []string            // a command that runs those of the runtime
 	calls  int
@@ -145,6 +146,7 @@ func (b *box) command(args ...string) (*exec.Cmd, func() result) {
 	b.must(err)
 	errs, err := os.Create(name + ".err")
 	b.must(err)
+	args = slices.Concat(b.global, args)
 	if !b.noRoot {
 		args = append([]string{"--root", b.root}, args...)
 	}

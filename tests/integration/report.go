@@ -25,6 +25,16 @@ type report struct {
 	Pdeathsig            int
 	Subreaper            int
 	Rlimits              []string // soft and hard in turns, by RLIMIT_* number
+	Comm                 string
+	Prctl                map[string]int
+	MemPolicy            int
+	SchedFlags           int
+	SchedPriority        int
+	Timers               string // a bit for each armed interval timer
+	Stat, Cmdline        string
+	CoredumpFilter       string
+	Loginuid             string
+	TimensOffsets        string
 	Signals              struct{ Blocked, Ignored, Caught string }
 	Affinity             string
 	Policy, Nice, IOPrio int
@@ -48,6 +58,7 @@ type report struct {
 type opResult struct {
 	Op    string
 	Data  string
+	Ret   int // of call:
 	Files []fileInfo
 	fileInfo
 }

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -15,12 +16,25 @@ func idMap(container, host, size uint32) []specs.LinuxIDMapping {
 	return []specs.LinuxIDMapping{{ContainerID: container, HostID: host, Size: size}}
 }
 
+// needIdmappedTmpfs: ext4 could be mapped from Linux 5.12 on, tmpfs from 6.3 on.
+func needIdmappedTmpfs(t *testing.T) {
+	t.Helper()
+	var major, minor int
+	if _, err := fmt.Sscanf(readText(t, "/proc/sys/kernel/osrelease"), "%d.%d", &major, &minor); err != nil {
+		t.Fatal(err)
+	}
+	if major < 6 || major == 6 && minor < 3 {
+		need(t, "id-mapped tmpfs", fmt.Errorf("it runs Linux %d.%d, not 6.3", major, minor))
+	}
+}
+
 // TestManyIdmaps: mounts with maps of their own, with the container's, and without,
 // side by side, in a new user namespace and in one that is joined.
 func TestManyIdmaps(t *testing.T) {
 	if !isTare {
 		t.Skip("runc 1.1 has no id-mapped mounts")
 	}
+	needIdmappedTmpfs(t)
 	for _, joined := range []bool{false, true} {
 		b := newBox(t, userNamespace(100000))
 		b.own(100000)

@@ -38,6 +38,7 @@ type box struct {
 	gate     string     // path of the fifo
 	holdGate bool       // the test keeps the fifo open, as fifo
 	fifo     *os.File
+	before   func() // called when the descriptors are open, before the init is started
 
 	pid  int
 	pids []int
@@ -113,6 +114,9 @@ func (b *box) start() *box {
 			files = append(files, uintptr(fd))
 		}
 	}
+	if b.before != nil {
+		b.before()
+	}
 	attr := &syscall.ProcAttr{Env: []string{}, Files: files, Sys: &syscall.SysProcAttr{Cloneflags: b.flags | unix.CLONE_NEWNS}}
 	if b.user != nil {
 		attr.Sys.Credential, attr.Sys.AmbientCaps = b.user.Credential, b.user.AmbientCaps
@@ -160,6 +164,16 @@ func (b *box) host(op *plan.Op) int {
 		fd, err = unix.Open(b.gate, unix.O_RDWR|unix.O_CLOEXEC, 0)
 		if b.holdGate && err == nil {
 			b.fifo, err = os.OpenFile(b.gate, os.O_RDWR, 0)
+		}
+	case plan.OpTargetOpen:
+		pid, _ := op.TargetOpenArgs()
+		fd, err = unix.PidfdOpen(pid, 0)
+	case plan.OpRootOpen:
+		fd, err = unix.Open("/proc/"+strconv.Itoa(op.RootOpenArgs())+"/root", unix.O_PATH|unix.O_CLOEXEC, 0)
+	case plan.OpConsoleOpen:
+		fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Connect(fd, &unix.SockaddrUnix{Name: op.ConsoleOpenArgs()})
 		}
 	default:
 		return -1
