@@ -52,7 +52,7 @@ HANDLER(ns_enter)
 {
 	int target = op_slot(c, op, NS_ENTER_TARGET);
 
-	int covered = cover(c); /* as in ns-join, */
+	int covered = cover_up(c); /* as in ns-join, */
 	if (covered < 0)
 		return covered;
 	/* and the groups go while they still can. */

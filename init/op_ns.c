@@ -68,7 +68,7 @@ HANDLER(expose)
 	return 0;
 }
 
-int cover(struct ctx *c)
+int cover_up(struct ctx *c)
 {
 	long r = c->exposed ? sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0) : 0;
 	c->exposed = 0;
@@ -77,7 +77,7 @@ int cover(struct ctx *c)
 
 HANDLER(ns_join)
 {
-	int covered = cover(c); /* whoever is in there must not trace this process */
+	int covered = cover_up(c); /* whoever is in there must not trace this process */
 	if (covered < 0)
 		return covered;
 	/* The groups go while they still can: a user namespace may deny setgroups(2),
@@ -168,13 +168,13 @@ HANDLER(become_root)
 		return fail(c, STEP_SETUID, r);
 	/* Also where it was not exposed: a change of ids may have left it dumpable. */
 	c->exposed = 1;
-	return cover(c);
+	return cover_up(c);
 }
 
 HANDLER(session)
 {
 	(void)op;
-	int covered = cover(c); /* where no namespace was entered */
+	int covered = cover_up(c); /* where no namespace was entered */
 	if (covered < 0)
 		return covered;
 	long r = sys0(__NR_setsid);

@@ -5,8 +5,9 @@ import "github.com/tare-oci/tare/internal/plan"
 // emitDeviceFilter restricts access to devices where the v1 controller is not
 // mounted and there is a v2 tree: by a program that the host attaches to the
 // container's v2 cgroup. A list that allows everything needs none. In a user
-// namespace the kernel lets nobody attach one, and nobody make a device node
-// either: what the container can open is what its file systems show it.
+// namespace the kernel lets nobody attach one, nor an ordinary user anywhere, and
+// neither make a device node: what the container can open is what its file systems
+// show it.
 func (c *compiler) emitDeviceFilter() {
 	if c.rootless() || c.Facts.Cgroup.With("devices") >= 0 {
 		return

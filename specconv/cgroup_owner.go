@@ -12,7 +12,7 @@ import (
 // emitCgroupOwner gives the container's v2 cgroup to the user that runs in it,
 // where the config shows that the container is to manage cgroups of its own: it
 // has a cgroup namespace of its own and a writable cgroup mount (config-linux,
-// "Cgroup ownership"). Root of the host owns it already.
+// "Cgroup ownership"). Who makes it owns it already.
 func (c *compiler) emitCgroupOwner() {
 	if !c.Facts.Cgroup.Unified || !c.ns.isNew(plan.NewCgroup) || c.Spec.Process == nil || c.ns.pathOf(plan.NewUser) != "" ||
 		!slices.ContainsFunc(c.Spec.Mounts, writableCgroupMount) {
@@ -22,7 +22,7 @@ func (c *compiler) emitCgroupOwner() {
 	if c.ns.isNew(plan.NewUser) {
 		uid = hostID(uid, c.linux().UIDMappings)
 	}
-	if uid == 0 {
+	if uid == c.Facts.EUID || !c.can("CAP_CHOWN") { // it is his, or he cannot give it away
 		return
 	}
 	for i := range c.cgroups {

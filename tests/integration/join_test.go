@@ -20,6 +20,16 @@ func (h holder) path(typ specs.LinuxNamespaceType) string {
 	return procPath(h.pid, "ns/"+nsFiles[typ])
 }
 
+// linkOf is link by the name of the file in /proc.
+func (h holder) linkOf(t *testing.T, file string) string {
+	t.Helper()
+	l, err := os.Readlink(procPath(h.pid, "ns/"+file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
 func (h holder) link(t *testing.T, typ specs.LinuxNamespaceType) string {
 	t.Helper()
 	l, err := os.Readlink(h.path(typ))
