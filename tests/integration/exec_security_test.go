@@ -138,7 +138,7 @@ func TestExecKilled(t *testing.T) {
 				break
 			}
 		}
-		return len(b.cgroupProcs()) == 1
+		return len(b.cgroupProcs()) == 1 && len(children()) <= 1
 	})
 	expect(t, "exit code", b.call("exec", b.id, "/prober", "quiet", "exit:8").Code, 8)
 	b.remove("--force")
