@@ -2,7 +2,6 @@
 #include "ctx.h"
 
 #include <linux/capability.h>
-#include <linux/seccomp.h>
 
 #define PR_SET_DUMPABLE 4
 #define PR_CAPBSET_DROP 24
@@ -79,19 +78,6 @@ HANDLER(no_new_privs)
 	(void)op;
 	long r = sys5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	return r < 0 ? fail(c, STEP_PRCTL, r) : 0;
-}
-
-HANDLER(seccomp)
-{
-	u32 len;
-	struct {
-		u16 len;
-		const u8 *filter;
-	} prog;
-	prog.filter = op_blob(c, op, SECCOMP_FILTER, &len);
-	prog.len = (u16)(len / 8);
-	long r = sys3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, op->num[SECCOMP_FLAGS], &prog);
-	return r < 0 ? fail(c, STEP_SECCOMP, r) : 0;
 }
 
 /* Before the ids change, because afterwards CAP_SETPCAP is gone. */

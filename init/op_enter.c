@@ -68,6 +68,16 @@ HANDLER(ns_enter)
 	return 0;
 }
 
+/* At once, and not with what else is set at the end: joining a cgroup has given
+ * this process all CPUs of it, which may be others' own. */
+HANDLER(cpu_enter)
+{
+	u32 len;
+	const u8 *mask = op_blob(c, op, CPU_ENTER_MASK, &len);
+	long r = sys3(__NR_sched_setaffinity, 0, len, mask);
+	return r < 0 ? fail(c, STEP_SCHED_SETAFFINITY, r) : 0;
+}
+
 /* Joining a mount namespace has moved this process to its root. Where none was
  * joined the container has been chrooted, and so is this process. */
 HANDLER(root_enter)

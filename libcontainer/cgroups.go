@@ -3,6 +3,7 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"syscall"
 	"time"
@@ -102,23 +103,27 @@ func processes(rec *state.Record) ([]int, error) {
 			return pids, nil
 		}
 	}
-	if observe(rec).alive { // without cgroups only the first process is known
-		return []int{rec.Pid}, nil
+	if !observe(rec).alive {
+		return nil, nil
 	}
-	return nil, nil
+	return namespaceProcesses(rec), nil
 }
 
 // signalAll signals every process of the container; that there is none is no
 // error.
 func signalAll(rec *state.Record, sig syscall.Signal) error {
-	if len(rec.Cgroups) == 0 {
+	if len(rec.Cgroups) == 0 && (sig == syscall.SIGKILL || !rec.PidNamespace) {
 		if !observe(rec).alive {
 			return nil
 		}
-		return signalInit(rec, sig)
+		return signalInit(rec, sig) // the others of its pid namespace die with it
 	}
 	if sig == syscall.SIGKILL {
-		return killCgroups(rec)
+		err := killCgroups(rec)
+		if errors.Is(err, fs.ErrPermission) && observe(rec).alive {
+			return signalInit(rec, sig) // whose cgroups are somebody else's by now
+		}
+		return err
 	}
 	pids, err := processes(rec)
 	if err != nil {

@@ -3,6 +3,7 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -180,7 +181,10 @@ func (c *Container) Kill(sig syscall.Signal, all bool) error {
 		}
 		thawBelow(rec)
 		if !rec.PidNamespace {
-			return killCgroups(rec)
+			// Who has no access to the cgroups any more has signalled the first process.
+			if err := killCgroups(rec); err != nil && !errors.Is(err, fs.ErrPermission) {
+				return err
+			}
 		}
 	}
 	return nil
@@ -223,6 +227,9 @@ func (r *Runtime) Delete(id string, o DeleteOptions) error {
 	// Looked at before the lock is waited for: a hook that hangs, or a creator that
 	// waits for one, holds it until the process is gone.
 	if rec, err := r.load(id, false); err == nil {
+		if err := r.needsSystemd(rec); err != nil {
+			return err
+		}
 		status := derive(observe(rec))
 		if err := require(op, status, id); err != nil {
 			return err
@@ -237,10 +244,20 @@ func (r *Runtime) Delete(id string, o DeleteOptions) error {
 	if errors.Is(err, state.ErrNotExist) {
 		return r.deleteAgain(id, o, err)
 	}
+	var torn *state.TornError
+	if o.Force && errors.As(err, &torn) {
+		rec, err = r.loadTorn(id)
+	}
 	if err != nil {
 		return err
 	}
 	defer rec.Unlock()
+	if err := r.needsSystemd(rec); err != nil {
+		return err
+	}
+	if o.Force && rec.Bundle == "" {
+		guessCgroups(rec)
+	}
 	status := derive(observe(rec))
 	if err := require(op, status, rec.ID); err != nil {
 		return err
@@ -250,7 +267,7 @@ func (r *Runtime) Delete(id string, o DeleteOptions) error {
 			return err
 		}
 	}
-	return remove(rec)
+	return r.remove(rec)
 }
 
 // Delete deletes this container.
@@ -324,15 +341,18 @@ func waitGone(pidfd, pid int, timeout time.Duration) error {
 	}
 }
 
-// remove undoes what create made: cgroups, then the record, then the hooks that
+// remove undoes what create made: the unit, cgroups, then the record, then the hooks that
 // tear down what other hooks have set up.
-func remove(rec *state.Record) error {
+func (r *Runtime) remove(rec *state.Record) error {
 	if !rec.PidNamespace || rec.Pid == 0 { // no first process took the others along
 		if err := killCgroups(rec); err != nil {
 			return err
 		}
 	}
 	if err := removeHostMounts(rec); err != nil {
+		return err
+	}
+	if err := r.stopUnit(rec); err != nil {
 		return err
 	}
 	if err := removeCgroups(rec); err != nil {

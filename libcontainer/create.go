@@ -45,6 +45,9 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	if err := state.CheckID(o.ID); err != nil {
 		return nil, err
 	}
+	if o.SystemdCgroup && !o.NoCgroup && r.dialSystemd == nil {
+		return nil, ErrNoSystemd
+	}
 	// Nothing on the host changes before the config is accepted whole.
 	spec, config, err := o.load()
 	if err != nil {
@@ -58,7 +61,14 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	net := earlyNetwork(spec)
 	defer net.drop()
 	spec = o.activated(o.sized(spec), r.root)
-	res, err := o.compile(spec, gate)
+	f, systemd, err := r.facts(&o, wantOf(spec))
+	if err != nil {
+		return nil, err
+	}
+	if systemd != nil {
+		defer systemd.Close()
+	}
+	res, err := o.compile(spec, config, f, gate)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +88,7 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 		return nil, err
 	}
 	h := newHost(res.Plan, rec, &o)
-	h.net = net
+	h.net, h.systemd = net, systemd
 	if rec.Notify {
 		err = rec.MakeNotifyDir()
 	}
@@ -185,6 +195,7 @@ func fillRecord(rec *state.Record, o *CreateOptions, spec *specs.Spec, res *spec
 			return nil
 		})
 	}
+	rec.Unit, rec.UserUnit = res.Unit.Name, res.Unit.User
 	rec.Cgroups = make([]state.Cgroup, len(res.Cgroups))
 	for i, c := range res.Cgroups {
 		rec.Cgroups[i] = state.Cgroup{Hierarchy: c.Hierarchy, Mount: c.Mount, Path: c.Path, V2: c.V2, Created: []string{c.Path}}

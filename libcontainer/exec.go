@@ -86,16 +86,26 @@ func (p *Process) Wait() (int, error) {
 		if err != nil {
 			return -1, fmt.Errorf("wait for process %d: %w", p.pid, err)
 		}
-		break
+		code, _, err := p.Ended()
+		return code, err
 	}
+}
+
+// Ended is Wait for a program that learns from SIGCHLD when to look: it says
+// whether the process has ended.
+func (p *Process) Ended() (code int, ended bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var ws syscall.WaitStatus
-	if _, err := syscall.Wait4(p.pid, &ws, 0, nil); err != nil {
-		return -1, fmt.Errorf("wait for process %d: %w", p.pid, err)
+	pid, err := syscall.Wait4(p.pid, &ws, syscall.WNOHANG, nil)
+	if err != nil {
+		return -1, false, fmt.Errorf("wait for process %d: %w", p.pid, err)
+	}
+	if pid == 0 {
+		return -1, false, nil
 	}
 	p.done = true
-	return ExitCode(ws), nil
+	return ExitCode(ws), true, nil
 }
 
 // Exec runs a program in the container, which may be created, running, or with
@@ -138,7 +148,8 @@ func (c *Container) ExecPlan(o ExecOptions) (*specconv.Result, error) {
 }
 
 func (c *Container) execPlan(o *ExecOptions, check bool) (*specconv.Result, *state.Record, error) {
-	rec, spec, err := c.created()
+	// Not while it is being made: its namespaces are there before its root is.
+	rec, spec, err := c.created(check)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -153,7 +164,8 @@ func (c *Container) execPlan(o *ExecOptions, check bool) (*specconv.Result, *sta
 	}
 	var want probe.Want
 	filled := specconv.FillProcess(spec.Process, o.Process)
-	want.LSM = filled.ApparmorProfile != "" || filled.SelinuxLabel != ""
+	want.Profile = filled.ApparmorProfile != ""
+	want.LSM = want.Profile || filled.SelinuxLabel != ""
 	ownUser := false
 	if spec.Linux != nil {
 		for _, n := range spec.Linux.Namespaces {
@@ -178,12 +190,12 @@ type creation struct {
 }
 
 // created reads the record. What was decoded before is not decoded again.
-func (c *Container) created() (*state.Record, *specs.Spec, error) {
+func (c *Container) created(settled bool) (*state.Record, *specs.Spec, error) {
 	store, err := state.Open(c.runtime.root, false)
 	if err != nil {
 		return nil, nil, err
 	}
-	rec, data, err := store.LoadConfig(c.rec.ID)
+	rec, data, err := store.LoadConfig(c.rec.ID, settled)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -207,7 +219,7 @@ func (c *Container) created() (*state.Record, *specs.Spec, error) {
 // Process is a copy of the process of the config that the container was created
 // with, for Exec to begin with; nil if it had none.
 func (c *Container) Process() (*specs.Process, error) {
-	_, spec, err := c.created()
+	_, spec, err := c.created(false)
 	if err != nil || spec.Process == nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package libcontainer
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,8 +9,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/tare-oci/tare/internal/facts"
 	"github.com/tare-oci/tare/internal/ociconfig"
-	"github.com/tare-oci/tare/internal/probe"
 	"github.com/tare-oci/tare/internal/state"
 	"github.com/tare-oci/tare/internal/sys"
 	"github.com/tare-oci/tare/specconv"
@@ -20,7 +19,8 @@ import (
 // Runtime is a set of containers that share a state directory. It holds no
 // resources and may be copied.
 type Runtime struct {
-	root string
+	root        string
+	dialSystemd DialSystemd // nil without
 }
 
 // New returns the runtime whose state lies in root, an absolute path. The
@@ -69,6 +69,8 @@ type CreateOptions struct {
 	NotifySocket  string
 	SystemdCgroup bool
 	NoCgroup      bool // --cgroup-manager=disabled
+	// SeccompCompiler is CompilerTare, which "" means, or CompilerLibseccomp.
+	SeccompCompiler string
 }
 
 // maxConfig bounds config.json; decoded, a config can take fifty times as much.
@@ -100,11 +102,27 @@ func (r *Runtime) Plan(o CreateOptions, gate bool) (*specconv.Result, error) {
 	if err := state.CheckID(o.ID); err != nil {
 		return nil, err
 	}
-	spec, _, err := o.load()
+	spec, config, err := o.load()
 	if err != nil {
 		return nil, err
 	}
-	return o.compile(spec, gate)
+	f, conn, err := r.facts(&o, wantOf(spec))
+	if err != nil {
+		return nil, err
+	}
+	if conn != nil {
+		conn.Close()
+	}
+	var missing string
+	if f.Systemd != nil {
+		// A plan is only looked at, and can be without the host that would run it.
+		missing, f.Systemd.Missing = f.Systemd.Missing, ""
+	}
+	res, err := o.compile(spec, config, f, gate)
+	if err == nil && missing != "" {
+		res.Warnings = append(res.Warnings, missing+"; the plan is for a recent one")
+	}
+	return res, err
 }
 
 // sized gives a terminal without a size that of the caller's own.
@@ -121,7 +139,7 @@ func (o *CreateOptions) sized(spec *specs.Spec) *specs.Spec {
 // load reads the config, and returns it with its bytes.
 func (o *CreateOptions) load() (*specs.Spec, []byte, error) {
 	if o.Spec != nil {
-		data, err := json.Marshal(o.Spec)
+		data, err := encodeSpec(o.Spec)
 		return o.Spec, data, err
 	}
 	if o.Config != "" {
@@ -133,19 +151,15 @@ func (o *CreateOptions) load() (*specs.Spec, []byte, error) {
 	return loadSpec(o.Bundle + "/config.json")
 }
 
-func (o *CreateOptions) compile(spec *specs.Spec, gate bool) (*specconv.Result, error) {
-	var want probe.Want
-	if p := spec.Process; p != nil {
-		want.LSM = p.ApparmorProfile != "" || p.SelinuxLabel != ""
+func (o *CreateOptions) compile(spec *specs.Spec, config []byte, f *facts.Facts, gate bool) (*specconv.Result, error) {
+	filter, err := o.foreignFilter(spec, config)
+	if err != nil {
+		return nil, err
 	}
-	if l := spec.Linux; l != nil {
-		want.LSM = want.LSM || l.MountLabel != ""
-		want.Resctrl = l.IntelRdt != nil
-	}
-	return specconv.Compile(specconv.Input{ID: o.ID, Bundle: o.Bundle, Spec: spec, Facts: probe.Host(want), Gate: gate,
+	return specconv.Compile(specconv.Input{ID: o.ID, Bundle: o.Bundle, Spec: spec, Facts: f, Gate: gate,
 		ConsoleSocket: o.ConsoleSocket, PidfdSocket: o.PidfdSocket,
 		NoPivot: o.NoPivot, NoNewKeyring: o.NoNewKeyring, PreserveFDs: o.ListenFDs + o.PreserveFDs,
-		SystemdCgroup: o.SystemdCgroup, NoCgroup: o.NoCgroup})
+		SystemdCgroup: o.SystemdCgroup, NoCgroup: o.NoCgroup, Filter: filter})
 }
 
 func checkBundle(path string) error {

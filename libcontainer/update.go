@@ -41,6 +41,9 @@ func (c *Container) Update(o UpdateOptions) error {
 		return err
 	}
 	defer rec.Unlock()
+	if err := c.runtime.needsSystemd(rec); err != nil {
+		return err
+	}
 	if err := require(opUpdate, derive(observe(rec)), rec.ID); err != nil {
 		return err
 	}
@@ -48,7 +51,7 @@ func (c *Container) Update(o UpdateOptions) error {
 	if err != nil {
 		return err
 	}
-	undo, err := updateCgroups(rec, o.Resources)
+	undo, err := c.runtime.updateCgroups(rec, o.Resources)
 	if err != nil {
 		return err
 	}
@@ -67,10 +70,10 @@ func (c *Container) Update(o UpdateOptions) error {
 
 // updateCgroups changes the limits of the container's cgroups, and returns what
 // changes them back.
-func updateCgroups(rec *state.Record, r *specs.LinuxResources) (undo func() error, err error) {
+func (r *Runtime) updateCgroups(rec *state.Record, resources *specs.LinuxResources) (undo func() error, err error) {
 	layout := layoutOf(rec)
-	in := specconv.UpdateInput{Resources: r, Cgroup: layout, Now: make(map[string]string)}
-	for _, f := range specconv.UpdateReads(r, layout) {
+	in := specconv.UpdateInput{Resources: resources, Cgroup: layout, Now: make(map[string]string)}
+	for _, f := range specconv.UpdateReads(resources, layout) {
 		text, err := cgroup.ReadFile(dirOf(rec, f.Dir), f.Name)
 		switch {
 		case err == nil:
@@ -100,6 +103,18 @@ func updateCgroups(rec *state.Record, r *specs.LinuxResources) (undo func() erro
 			return nil, &field.Error{Path: planned[failed.Index].Field, Why: failed.Error(), Class: field.Host, Err: err}
 		}
 		return nil, err
+	}
+	if rec.Unit == "" {
+		return done.Undo, nil
+	}
+	// The kernel takes the limits: systemd is told, writes what it makes of them,
+	// and has its coarser values replaced again.
+	err = r.changeUnit(rec, planned, layout)
+	if err == nil {
+		_, err = cgroup.Apply(changes)
+	}
+	if err != nil {
+		return nil, errors.Join(err, done.Undo())
 	}
 	return done.Undo, nil
 }

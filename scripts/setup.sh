@@ -35,10 +35,15 @@ podman                     podman
 buildah                    buildah
 umoci                      umoci
 conmon                     conmon
+iptables                   iptables
 uidmap                     newuidmap
 containernetworking-plugins /usr/lib/cni/bridge
-iptables                   iptables
+qemu-system-x86            qemu-system-x86_64
+debootstrap                debootstrap
+e2fsprogs                  mkfs.ext4
+dbus-daemon                dbus-daemon
 iproute2                   ip
+nftables                   nft
 "
 case $goal in
 build) wanted=$build ;;

@@ -28,6 +28,8 @@ var conformanceConfigs = map[string]struct{ facts, config string }{
 			{"names": ["personality"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 1, "value": 6, "valueTwo": 2, "op": "SCMP_CMP_MASKED_EQ"}]}]}}}`},
 	"seccomp's default": {"hybrid-6.18", plainHead + plainProcess + `, "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38,
 		"syscalls": [{"names": ["execve"], "action": "SCMP_ACT_ALLOW"}]}}}`},
+	"seccomp's agent": {"hybrid-6.18", plainHead + plainProcess + `, "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent",
+		"listenerMetadata": "x", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}}}`},
 	"second ids": {"hybrid-6.18", plainHead + plainProcess + `, "mounts": [{"destination": "/a", "source": "/a", "type": "bind",
 			"uidMappings": [{"containerID": 7, "hostID": 1, "size": 2}], "gidMappings": [{"containerID": 7, "hostID": 1, "size": 2}]}],
 		"linux": {"namespaces": [{"type": "user"}, {"type": "mount"}],
@@ -37,10 +39,6 @@ var conformanceConfigs = map[string]struct{ facts, config string }{
 
 // refusedConfigs have one error each: the field of their name is set.
 var refusedConfigs = map[string]string{
-	"linux.seccomp.listenerPath": plainHead + plainProcess[:len(plainProcess)-1] + `, "noNewPrivileges": true}, "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW",
-		"listenerPath": "/run/agent", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}}}`,
-	"linux.seccomp.listenerMetadata": plainHead + plainProcess[:len(plainProcess)-1] + `, "noNewPrivileges": true}, "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW",
-		"listenerMetadata": "x"}}}`,
 	"linux.personality.flags": plainHead + plainProcess + `, "linux": {"personality": {"domain": "LINUX", "flags": ["READ_IMPLIES_EXEC"]}}}`,
 	"freebsd":                 plainHead + plainProcess + `, "freebsd": {}}`,
 	"solaris":                 plainHead + plainProcess + `, "solaris": {}}`,

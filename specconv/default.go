@@ -51,6 +51,26 @@ func Default() *specs.Spec {
 	}
 }
 
+// NetworkAnnotations begin the keys that the network hook reads.
+const NetworkAnnotations = "io.github.tare-oci.net."
+
+// Network lets the hook of a path attach the container to a network when it is
+// created, and detach it when it is deleted. The time it may take bounds what a
+// container waits for others that are attached at the same time.
+func Network(s *specs.Spec, hook, network string) {
+	timeout := 60 // seconds
+	if s.Annotations == nil {
+		s.Annotations = map[string]string{}
+	}
+	s.Annotations[NetworkAnnotations+"networks"] = network
+	if s.Hooks == nil {
+		s.Hooks = &specs.Hooks{}
+	}
+	h := specs.Hook{Path: hook, Args: []string{"tare-net"}, Timeout: &timeout}
+	s.Hooks.CreateRuntime = append(s.Hooks.CreateRuntime, h)
+	s.Hooks.Poststop = append(s.Hooks.Poststop, h)
+}
+
 // Rootless changes a config so that an ordinary user can run it: a user
 // namespace that maps only this user, to root; the host's network and /sys,
 // which the user could not configure or mount; and no limits, which need a
@@ -71,8 +91,12 @@ func Rootless(s *specs.Spec, uid, gid uint32) {
 		m.Options = options
 		mounts = append(mounts, m)
 	}
+	// Read-only with all that lies below: the host's cgroups, of which some may be
+	// the user's (CVE-2023-25809). Over them lies the container's own part.
 	s.Mounts = append(mounts, specs.Mount{Destination: "/sys", Type: "none", Source: "/sys",
-		Options: []string{"rbind", "nosuid", "noexec", "nodev", "ro"}})
+		Options: []string{"rbind", "nosuid", "noexec", "nodev", "rro"}},
+		specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup",
+			Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}})
 
 	namespaces := []specs.LinuxNamespace{{Type: specs.UserNamespace}}
 	for _, n := range s.Linux.Namespaces {

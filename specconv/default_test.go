@@ -22,7 +22,9 @@ func TestDefaultFitsTheSchema(t *testing.T) {
 	s := newSchema(t)
 	rootless := Default()
 	Rootless(rootless, 1000, 100)
-	for name, spec := range map[string]*specs.Spec{"default": Default(), "rootless": rootless} {
+	networked := Default()
+	Network(networked, "/usr/local/sbin/tare-net", "web")
+	for name, spec := range map[string]*specs.Spec{"default": Default(), "rootless": rootless, "network": networked} {
 		if bad := s.check("config-schema.json", spec); len(bad) > 0 {
 			t.Errorf("%s: %v", name, bad)
 		}

@@ -108,10 +108,12 @@ func CompileExec(in ExecInput) (*Result, error) {
 	}
 	c.add(plan.Spawn("linux.namespaces", 0, v2))
 
-	// enter: cgroups and the OOM score as the host's root, then the namespaces.
+	// enter: cgroups, with them the CPUs, and the OOM score as the host's root, then
+	// the namespaces.
 	c.add(plan.FdSeal(3 + c.PreserveFDs))
 	c.cgroups = in.Target.Cgroups
 	c.emitCgroupJoin()
+	e.emitAffinity()
 	c.emitOomScore()
 	e.emitEnter()
 	for _, g := range in.Target.RdtGroups {
@@ -125,7 +127,6 @@ func CompileExec(in ExecInput) (*Result, error) {
 	// switch, seal, lock: as for a container's own process.
 	c.add(plan.RootEnter("root.path", e.root))
 	c.emitConsole(0)
-	e.emitAffinity()
 	c.emitScheduler()
 	c.emitIOPriority()
 	c.emitPersonality()
@@ -269,8 +270,8 @@ func (e *execCompiler) readAffinity() *plan.Op {
 // its cgroup, whatever the caller was pinned to.
 func (e *execCompiler) emitAffinity() {
 	if e.final != nil {
-		e.add(plan.Affinity("process.execCPUAffinity.final", e.cpus.Final, e.final, 0))
+		e.add(plan.CPUEnter("process.execCPUAffinity.final", e.cpus.Final, e.final, 0))
 		return
 	}
-	e.add(allCPUs())
+	e.add(plan.CPUEnter("linux.resources.cpu.cpus", "all", everyCPU(), plan.FlagIgnore))
 }

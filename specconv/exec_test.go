@@ -178,6 +178,7 @@ func TestExecJoinsEveryNamespace(t *testing.T) {
 func TestExecLabelComesFirst(t *testing.T) {
 	in := readExecCase(t, "labels")
 	in.Process.SelinuxLabel, in.Facts.SELinux = "u:r:t:s0", true
+	in.Facts.AppArmorProfiles = append(in.Facts.AppArmorProfiles, in.Process.ApparmorProfile)
 	res, err := CompileExec(in)
 	if err != nil {
 		t.Fatal(err)

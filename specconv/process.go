@@ -47,15 +47,6 @@ func (c *compiler) checkProcess() {
 	if s := p.OOMScoreAdj; s != nil && (*s < -1000 || *s > 1000) {
 		c.errs.Add("process.oomScoreAdj", strconv.Itoa(*s), "must be between -1000 and 1000")
 	}
-	c.checkUnsupported()
-}
-
-// checkUnsupported names what this version knows and cannot honour: nothing is
-// taken silently.
-func (c *compiler) checkUnsupported() {
-	if c.SystemdCgroup {
-		c.errs.Add("linux.cgroupsPath", c.linux().CgroupsPath, "the systemd cgroup driver is not supported by this version of tare")
-	}
 }
 
 func withProcess(s *specs.Spec) *specs.Spec {
@@ -144,7 +135,13 @@ func (c *compiler) filterNeedsPrivilege() bool {
 // filter, and the capabilities without the one that the filter needed.
 func (c *compiler) emitInherited() {
 	c.add(plan.FdClose(3 + c.PreserveFDs))
-	if f := c.filter; f != nil {
+	switch f := c.filter; {
+	case f == nil:
+	case f.Listener:
+		c.add(plan.SeccompNotify("linux.seccomp.listenerPath", f.ListenerPath, f.ListenerMetadata, f.Filter, uint64(f.Flags)))
+		// Nothing that the filter may ask about happens before the agent can answer.
+		c.add(plan.SyncAwait("agent"))
+	default:
 		c.add(plan.Seccomp("linux.seccomp", f.Filter, uint64(f.Flags)))
 	}
 	if c.filterNeedsPrivilege() {
@@ -165,8 +162,9 @@ func (c *compiler) emitStart() {
 	// it in a pid namespace that the container joins. So both end before it waits,
 	// and what is left to do, the last sync, the gate and the hooks, is for the
 	// filter to allow. With no_new_privs there is no privilege to guard, and the
-	// filter need allow the execve alone.
-	early := c.filterNeedsPrivilege()
+	// filter need allow the execve alone. A listener is handed over by the creator,
+	// which is gone behind the gate, so its filter is always early.
+	early := c.filterNeedsPrivilege() || c.filter != nil && c.filter.Listener
 	if early {
 		c.emitInherited()
 	}

@@ -245,17 +245,17 @@ func (c *compiler) emitAffinity() {
 		c.bitList("process.execCPUAffinity.initial", a.Initial, maxCPU)
 		c.bitList("process.execCPUAffinity.final", a.Final, maxCPU)
 	}
-	c.add(allCPUs())
+	c.add(plan.Affinity("linux.resources.cpu.cpus", "all", everyCPU(), plan.FlagIgnore))
 }
 
 // maxCPU is the highest number of a CPU: CONFIG_NR_CPUS is at most 8192.
 const maxCPU = 8191
 
-// allCPUs asks for every CPU, of which the kernel gives those of the cpuset.
-func allCPUs() plan.Op {
+// everyCPU asks for all of them; the kernel gives those of the cpuset.
+func everyCPU() []byte {
 	mask := make([]byte, (maxCPU+1)/8)
 	for i := range mask {
 		mask[i] = 0xff
 	}
-	return plan.Affinity("linux.resources.cpu.cpus", "all", mask, plan.FlagIgnore)
+	return mask
 }

@@ -11,6 +11,7 @@ type Command struct {
 	Flags       []*Flag
 	min, max    int  // number of positional arguments; max < 0 for no limit
 	stop        bool // flags end at the first positional argument
+	whole       bool // not in the front: see package whole
 	Existing    bool // the first positional argument is the id of a container that exists
 	run         func(*call) error
 }
@@ -29,6 +30,7 @@ var GlobalFlags = []*Flag{
 	{Name: "systemd-cgroup", Kind: Bool, Usage: "use systemd's cgroup driver, as --cgroup-manager systemd does"},
 	{Name: "cgroup-manager", Kind: Text, Arg: "NAME", Default: "cgroupfs", Usage: "who makes cgroups: cgroupfs, systemd, or disabled for none"},
 	{Name: "rootless", Kind: Text, Arg: "BOOL", Default: "auto", Usage: "true, false or auto; accepted, and without effect: privilege is looked up where it is needed"},
+	{Name: "seccomp-compiler", Kind: Text, Arg: "NAME", Default: "tare", Usage: "who compiles seccomp profiles: tare, or libseccomp by the program tare-seccomp"},
 	{Name: "version", Aliases: []string{"v", "V"}, Kind: Bool, Usage: "print the version"},
 }
 
@@ -56,7 +58,7 @@ var Commands = []Command{
 			"Nothing is changed, and no privilege is needed. The exit code is 0 if create would take the bundle, 1 if the config has errors, " +
 			"2 if only this host is in the way, and 3 if there is no config to read.",
 		Flags: []*Flag{&flagBundle, &flagConfig, &flagText},
-		run:   runCheck,
+		whole: true, run: runCheck,
 	},
 	{
 		Name: "create", Args: "ID", Usage: "create a container",
@@ -94,7 +96,7 @@ var Commands = []Command{
 	{
 		Name: "features", Usage: "show what this version can do",
 		Description: "Prints the features structure of the OCI runtime specification (features.md) as JSON. It does not depend on the host.",
-		run:         runFeatures,
+		whole:       true, run: runFeatures,
 	},
 	{
 		Name: "kill", Args: "ID [SIGNAL]", Usage: "send a signal to a container",
@@ -131,7 +133,7 @@ var Commands = []Command{
 			&flagNoPivot, &flagNoNewKeyring, &flagPreserveFDs,
 			{Name: "process", Aliases: []string{"p"}, Kind: Text, Arg: "FILE", Usage: "show what exec would do with the process of FILE"},
 		},
-		max: 1, run: runPlan,
+		max: 1, whole: true, run: runPlan,
 	},
 	{
 		Name: "ps", Args: "ID [ps options]", Usage: "list a container's processes",
@@ -163,9 +165,10 @@ var Commands = []Command{
 		Flags: []*Flag{
 			{Name: "bundle", Aliases: []string{"b"}, Kind: Text, Arg: "DIR", Usage: "directory to write to (default: the working directory)"},
 			{Name: "config", Aliases: []string{"f"}, Kind: Text, Arg: "FILE", Default: "config.json", Usage: "name of the file"},
+			{Name: "network", Kind: Text, Arg: "NAME", Usage: "attach the container to this network by the hook tare-net"},
 			{Name: "rootless", Kind: Bool, Usage: "for an ordinary user, with a user namespace that maps only this user"},
 		},
-		run: runSpec,
+		whole: true, run: runSpec,
 	},
 	{
 		Name: "start", Args: "ID", Usage: "start the program of a created container",

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strconv"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tare-oci/tare/libcontainer"
 )
 
@@ -40,6 +42,9 @@ func (c *call) createOptions(id string) (libcontainer.CreateOptions, error) {
 	if o.ListenFDs, o.ListenNames, err = listenFDs(); err != nil {
 		return o, err
 	}
+	if err := checkPreserved(o.PreserveFDs, o.ListenFDs); err != nil {
+		return o, err
+	}
 	return o, c.sockets(&o.PidFile, &o.ConsoleSocket, &o.PidfdSocket)
 }
 
@@ -65,6 +70,8 @@ func (c *call) bundleOptions(id string) (libcontainer.CreateOptions, error) {
 		ID:            id,
 		SystemdCgroup: c.global.bool("systemd-cgroup") || c.global.str("cgroup-manager") == "systemd",
 		NoCgroup:      c.global.str("cgroup-manager") == "disabled",
+
+		SeccompCompiler: c.global.str("seccomp-compiler"),
 	}
 	var err error
 	if o.Bundle, err = absolute(f.str("bundle")); err != nil {
@@ -76,6 +83,26 @@ func (c *call) bundleOptions(id string) (libcontainer.CreateOptions, error) {
 		}
 	}
 	return o, nil
+}
+
+// checkPreserved looks for the descriptors that --preserve-fds promises, and for
+// those of a service manager, which come first. One that is marked close-on-exec
+// was not given to tare but opened by it: the Go runtime takes the lowest free
+// numbers before anything else runs.
+func checkPreserved(n, listening int) error {
+	if n < 0 {
+		return fmt.Errorf("--preserve-fds %d: must not be negative", n)
+	}
+	for fd := 3; fd < 3+listening+n; fd++ {
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			continue
+		}
+		if fd < 3+listening {
+			return fmt.Errorf("LISTEN_FDS %d: descriptor %d is not open", listening, fd)
+		}
+		return fmt.Errorf("--preserve-fds %d: descriptor %d is not open", n, fd)
+	}
+	return nil
 }
 
 // listenFDs reads what a service manager says of the sockets that it has passed

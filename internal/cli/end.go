@@ -28,10 +28,25 @@ type unknownCommand string
 
 func (u unknownCommand) Error() string { return "No help topic for '" + string(u) + "'" }
 
+// handOver says that the command is one for the whole, and that nothing of it
+// has been done.
+type handOver struct{}
+
+func (handOver) Error() string { return "this is the front" }
+
 // end reports how the command ended. It returns the exit code, and help where
 // that belongs to the answer.
 func (c *call) end(err error) (int, *Help) {
+	if c.systemd == nil && errors.Is(err, libcontainer.ErrNoSystemd) {
+		return 0, &Help{Systemd: true}
+	}
 	help := &Help{Program: c.self, Command: c.cmd}
+	if front {
+		switch err.(type) { //nolint:errorlint // these are made here and never wrapped
+		case handOver, helpWanted, usageError, argCount:
+			return 0, help // the whole begins again
+		}
+	}
 	switch e := err.(type) { //nolint:errorlint // these are made here and never wrapped
 	case exitCode:
 		return int(e), nil

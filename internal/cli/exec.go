@@ -30,8 +30,11 @@ func runExec(c *call) error {
 		}
 		return err
 	}
-	made := make(chan func(syscall.Signal), 1)
-	o.BeforeStart = func() { catch(made) }
+	k, err := newKeeper()
+	if err != nil {
+		return err
+	}
+	o.BeforeStart = k.begin
 	if o.Process.Terminal && o.Process.ConsoleSize == nil {
 		o.Process.ConsoleSize = ownSize()
 	}
@@ -40,7 +43,7 @@ func runExec(c *call) error {
 		return err
 	}
 	c.warn(p.Warnings)
-	code, err := c.attend(made, p.Terminal(), func(s syscall.Signal) { _ = p.Signal(s) }, p.Wait)
+	code, err := k.attend(c.stdout, p.Terminal(), func(s syscall.Signal) { _ = p.Signal(s) }, p.Ended)
 	if err != nil {
 		return err
 	}
@@ -52,8 +55,8 @@ func (c *call) execOptions(ctr *libcontainer.Container) (libcontainer.ExecOption
 	f := &c.flags
 	o := libcontainer.ExecOptions{PreserveFDs: f.int("preserve-fds"), Cgroups: f.list("cgroup"), Paused: f.bool("ignore-paused"),
 		Detach: f.bool("detach"), Program: c.program}
-	if o.PreserveFDs < 0 {
-		return o, fmt.Errorf("--preserve-fds %d: must not be negative", o.PreserveFDs)
+	if err := checkPreserved(o.PreserveFDs, 0); err != nil {
+		return o, err
 	}
 	if err := c.sockets(&o.PidFile, &o.ConsoleSocket, &o.PidfdSocket); err != nil {
 		return o, err

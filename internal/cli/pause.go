@@ -1,9 +1,11 @@
 package cli
 
 import (
-	"os"
-	"os/signal"
 	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/internal/catch"
 )
 
 // runPause lets the container go on when it is interrupted before all of it has
@@ -13,10 +15,19 @@ func runPause(c *call) error {
 	if err != nil {
 		return err
 	}
-	signals, cancel := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signals, err := catch.Open()
+	if err == nil {
+		err = catch.Once(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	}
+	if err != nil {
+		return err
+	}
+	cancel := make(chan struct{})
 	go func() {
-		<-signals
+		for n := 0; n == 0; { // a signal also interrupts the wait for it
+			n, _ = unix.Poll([]unix.PollFd{{Fd: int32(signals), Events: unix.POLLIN}}, -1)
+			n = max(n, 0)
+		}
 		close(cancel)
 	}()
 	return ctr.Pause(cancel)

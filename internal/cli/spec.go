@@ -1,3 +1,5 @@
+//go:build !tare_front
+
 package cli
 
 import (
@@ -18,6 +20,16 @@ func runSpec(c *call) error {
 	if c.flags.bool("rootless") {
 		specconv.Rootless(spec, uint32(os.Geteuid()), uint32(os.Getegid()))
 	}
+	if network := c.flags.str("network"); network != "" {
+		if c.flags.bool("rootless") {
+			return errors.New("--network: needs root, and does not go with --rootless")
+		}
+		hook, err := findNetworkHook()
+		if err != nil {
+			return err
+		}
+		specconv.Network(spec, hook, network)
+	}
 	data, err := indented(spec, "\t")
 	if err != nil {
 		return err
@@ -36,6 +48,25 @@ func runSpec(c *call) error {
 	}
 	_, err = f.Write(data)
 	return errors.Join(err, f.Close())
+}
+
+// networkHook is the program that `make install` puts beside tare.
+const networkHook = "tare-net"
+
+// findNetworkHook looks beside tare, and where programs of root are: a hook's
+// path is absolute.
+func findNetworkHook() (string, error) {
+	dirs := []string{"/usr/local/sbin", "/usr/sbin", "/usr/local/bin", "/usr/bin"}
+	if self, err := os.Executable(); err == nil {
+		dirs = append([]string{filepath.Dir(self)}, dirs...)
+	}
+	for _, d := range dirs {
+		p := filepath.Join(d, networkHook)
+		if st, err := os.Stat(p); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
+			return p, nil
+		}
+	}
+	return "", fmt.Errorf("--network: the hook %s is in none of %v", networkHook, dirs)
 }
 
 func runFeatures(c *call) error {

@@ -6,13 +6,13 @@ import (
 	"io"
 	"math"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/tare-oci/tare/internal/catch"
 	"github.com/tare-oci/tare/libcontainer"
 )
 
@@ -43,6 +43,12 @@ var updateFlags = []*Flag{
 const maxResources = 4 << 20
 
 func runUpdate(c *call) error {
+	// Before the standard input is read, which cannot be done again.
+	if ctr, err := c.container(); err == nil {
+		if err := ctr.Manageable(); err != nil {
+			return err
+		}
+	}
 	o := libcontainer.UpdateOptions{L3CacheSchema: c.flags.str("l3-cache-schema"), MemBwSchema: c.flags.str("mem-bw-schema")}
 	var err error
 	if c.flags.isSet("resources") {
@@ -57,7 +63,9 @@ func runUpdate(c *call) error {
 		return err
 	}
 	// All of the limits change, or none: what would end tare comes after that.
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	if err := catch.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP); err != nil {
+		return err
+	}
 	return ctr.Update(o)
 }
 

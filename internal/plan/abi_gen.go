@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0xb39684bc5c3b53e6
+const abiHash uint64 = 0x4bff274afb68dc0d

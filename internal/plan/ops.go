@@ -11,6 +11,9 @@ const (
 	// host side
 	OpCgroupMake
 	OpCgroupWrite
+	OpUnitStart
+	OpDeviceFilter
+	OpCgroupOwner
 	OpNetMake
 	OpNsOpen
 	OpTreeOpen
@@ -36,6 +39,7 @@ const (
 	// both sides
 	OpSyncArrive
 	OpSyncAwait
+	OpSeccompNotify
 
 	// init side
 	OpFdSeal
@@ -43,6 +47,8 @@ const (
 	OpOomScore
 	OpNsJoin
 	OpUnshare
+	OpExpose
+	OpTimeOpen
 	OpTimeOffset
 	OpFork
 	OpBecomeRoot
@@ -72,6 +78,7 @@ const (
 	OpMaskPrepare
 	OpPathReadonly
 	OpPathMask
+	OpHookState
 	OpRlimit
 	OpPersonality
 	OpScheduler
@@ -96,6 +103,7 @@ const (
 	OpFdClose
 	OpExec
 	OpNsEnter
+	OpCPUEnter
 	OpRootEnter
 	OpConsole
 
@@ -171,6 +179,11 @@ const (
 	FlagMatch      uint32 = 1 << 18 // what was there before must have this value already
 	FlagClose      uint32 = 1 << 19 // close what the op used
 	FlagBind       uint32 = 1 << 20 // make it visible at a path, too
+	FlagUIDHelper  uint32 = 1 << 21 // newuidmap(1) writes the map, because the caller may not
+	FlagGIDHelper  uint32 = 1 << 22 // newgidmap(1) does
+	FlagForeign    uint32 = 1 << 23 // it must not be the runtime's own
+	FlagPrepared   uint32 = 1 << 24 // by an op before
+	FlagProcess    uint32 = 1 << 25 // with the spawned process in it
 )
 
 // Written out, not composed: then the whole table is data of the binary, and

@@ -49,6 +49,10 @@ type State struct {
 	// meant to be: what lies there may be somebody else's.
 	Cgroups     []Cgroup
 	CgroupsMade bool
+	// Unit is the systemd unit that the cgroups belong to, "" without one. UserUnit
+	// says that it is of the systemd of a user.
+	Unit     string
+	UserUnit bool
 	// RdtGroups are the resctrl directories that the container's processes are in,
 	// RdtMade those that go with it, the outer one first.
 	RdtGroups, RdtMade []string
@@ -140,6 +144,10 @@ func (s *State) Encode() []byte {
 		w.End()
 	}
 	w.End()
+	if s.Unit != "" {
+		w.Key("unit").String(s.Unit)
+		w.Key("userUnit").Bool(s.UserUnit)
+	}
 	stringList(&w, "rdtGroups", s.RdtGroups)
 	stringList(&w, "rdtMade", s.RdtMade)
 	hooks(&w, "poststart", s.Poststart)
@@ -218,6 +226,43 @@ func Decode(data []byte) (*State, error) {
 	return s, nil
 }
 
+// TornError says that a record is no whole JSON text, as a power failure or a full
+// disk may leave it.
+type TornError struct {
+	Left *State // what could be read
+	Err  error
+}
+
+func (e *TornError) Error() string {
+	return e.Err.Error() + " (the record is damaged; delete --force removes what can be found)"
+}
+
+// Unwrap returns what the decoder said.
+func (e *TornError) Unwrap() error { return e.Err }
+
+// Salvage reads what a damaged record still says for certain. Hooks are not in it:
+// one that has lost its last argument does something else.
+func Salvage(data []byte) *State {
+	s := new(State)
+	d := ojson.NewDecoder(data)
+	if d.Object() {
+		for d.Next() {
+			s.member(d)
+		}
+	}
+	if n := len(s.Cgroups); n > 0 && d.Finish().Err() != nil { // the last may be cut
+		s.Cgroups = s.Cgroups[:n-1]
+	}
+	s.Poststart, s.Poststop = nil, nil
+	if !s.CgroupsMade { // which stands behind what is needed to unmount: it may be cut
+		s.HostMounts = false
+	}
+	if s.Schema != Schema {
+		*s = State{}
+	}
+	return s
+}
+
 // SchemaError says that a record was written by a newer tare.
 type SchemaError struct{ Schema int }
 
@@ -277,6 +322,10 @@ func (s *State) member(d *ojson.Decoder) {
 				s.Cgroups = append(s.Cgroups, readCgroup(d))
 			}
 		}
+	case "unit":
+		s.Unit = d.ReadString()
+	case "userUnit":
+		s.UserUnit = d.ReadBool()
 	case "rdtGroups":
 		s.RdtGroups = d.ReadStrings()
 	case "rdtMade":

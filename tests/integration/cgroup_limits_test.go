@@ -19,19 +19,27 @@ func TestCPUQuota(t *testing.T) {
 	b := newShellBox(t, "while :; do :; done & while :; do :; done")
 	b.spec.Linux.Resources.CPU = &specs.LinuxCPU{Quota: ptr(int64(50000)), Period: ptr(uint64(100000))}
 	b.launch()
-	b.until("the first throttling", func() bool { return b.field("cpu", "cpu.stat", "nr_throttled") > 0 })
+	allowed := 0.5
+	// On a machine that is busy with other things, less is left than half a CPU.
+	for end := time.Now().Add(3 * time.Second); b.field("cpu", "cpu.stat", "nr_throttled") == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			allowed = 0.1
+			b.ok("update", "--cpu-quota", "10000", b.id)
+			b.until("the first throttling", func() bool { return b.field("cpu", "cpu.stat", "nr_throttled") > 0 })
+		}
+	}
 	start, used := time.Now(), b.cpuUsed()
 	throttled, periods := b.field("cpu", "cpu.stat", "nr_throttled"), b.field("cpu", "cpu.stat", "nr_periods")
 	time.Sleep(1500 * time.Millisecond) // what is measured is what happens in this time
 	used = b.cpuUsed() - used
 	part := float64(used) / float64(time.Since(start))
 	// A quota is handed out in slices of 5 ms for each CPU, so that a period can go over it.
-	if part > 0.65 {
-		t.Errorf("half a CPU was allowed, and %.2f of one used", part)
+	if part > 1.3*allowed+0.03 {
+		t.Errorf("%.1f of a CPU were allowed, and %.2f used", allowed, part)
 	}
 	throttled, periods = b.field("cpu", "cpu.stat", "nr_throttled")-throttled, b.field("cpu", "cpu.stat", "nr_periods")-periods
 	// Other load on the machine can only take away: then the quota is not what limits.
-	if part > 0.4 && throttled*2 < periods {
+	if part > 0.8*allowed && throttled*2 < periods {
 		t.Errorf("throttled in %d of %d periods", throttled, periods)
 	}
 	b.ok("update", "--cpu-quota", "-1", b.id)
@@ -39,7 +47,7 @@ func TestCPUQuota(t *testing.T) {
 	start, used = time.Now(), b.cpuUsed()
 	throttled = b.field("cpu", "cpu.stat", "nr_throttled")
 	time.Sleep(500 * time.Millisecond)
-	t.Logf("half a CPU: %.2f used; without a quota: %.2f", part, float64(b.cpuUsed()-used)/float64(time.Since(start)))
+	t.Logf("%.1f of a CPU: %.2f used; without a quota: %.2f", allowed, part, float64(b.cpuUsed()-used)/float64(time.Since(start)))
 	expect(t, "periods throttled without a quota", b.field("cpu", "cpu.stat", "nr_throttled"), throttled)
 }
 

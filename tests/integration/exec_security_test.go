@@ -104,14 +104,42 @@ func (b *box) lookForHostFiles() (inits int) {
 		for _, e := range entries {
 			name := "/proc/" + pid + "/fd/" + e.Name()
 			to, err := os.Readlink(name)
-			if err != nil || !isDir(name) {
+			if err != nil {
 				continue
 			}
-			if !sameFile(name, procPath(b.pid, "root")) {
+			open, err := os.Stat(name) // once: it may be gone by the second time
+			if err != nil || !open.IsDir() {
+				continue
+			}
+			if root, err := os.Stat(procPath(b.pid, "root")); err != nil || !os.SameFile(open, root) {
 				b.t.Errorf("the init in the container has the directory %s open", to)
 			}
 		}
 	}
 	time.Sleep(50 * time.Microsecond)
 	return inits
+}
+
+// TestExecKilled: a runtime that is killed in the middle leaves no process that
+// is not the program yet.
+func TestExecKilled(t *testing.T) {
+	b := running(t)
+	for i := range 60 {
+		cmd, _ := b.command("exec", b.id, "/prober", "quiet")
+		b.must(cmd.Start())
+		time.Sleep(time.Duration(i) * 200 * time.Microsecond)
+		b.must(cmd.Process.Kill())
+		_ = cmd.Wait()
+	}
+	// What had become the program has ended by itself, or will.
+	b.until("the end of every other process", func() bool {
+		for { // they are this test's to reap, and the container's process lives
+			if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err != nil || pid <= 0 {
+				break
+			}
+		}
+		return len(b.cgroupProcs()) == 1
+	})
+	expect(t, "exit code", b.call("exec", b.id, "/prober", "quiet", "exit:8").Code, 8)
+	b.remove("--force")
 }

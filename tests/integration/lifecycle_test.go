@@ -373,3 +373,42 @@ func TestPs(t *testing.T) {
 		t.Errorf("ps printed\n%s", table)
 	}
 }
+
+// TestTornRecord: a record that lost its end keeps delete --force from nothing that
+// can be found: the process, the cgroups, the files.
+func TestTornRecord(t *testing.T) {
+	if !isTare {
+		t.Skip("the record is tare's")
+	}
+	for name, cut := range map[string]func(string) int{
+		"empty":               func(string) int { return 0 },
+		"in the pid's number": func(s string) int { return strings.Index(s, `"pidStart"`) - 3 },
+		"before the cgroups":  func(s string) int { return strings.Index(s, `"cgroups"`) },
+		"among the cgroups":   func(s string) int { return strings.Index(s, `"cgroups"`) + 200 },
+		"at its end":          func(s string) int { return strings.Index(s, "\n") - 2 }, // the config follows
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t, prober("pause"))
+			b.create()
+			b.start()
+			record := b.root + "/" + b.id + ".json"
+			text := readText(t, record)
+			n := cut(text)
+			knowsPid := strings.Contains(text[:n], `"pidStart"`)
+			if !knowsPid { // what nothing leads to has ended, as after a power failure
+				b.kill("KILL")
+			}
+			b.must(os.Truncate(record, int64(n)))
+			if n > 0 {
+				b.refused([]string{"the record is damaged; delete --force removes what can be found"}, "delete", b.id)
+			}
+			b.ok("delete", "--force", b.id)
+			if knowsPid {
+				b.wait()
+			}
+			b.nothingLeft()
+			b.create()
+			b.remove("--force")
+		})
+	}
+}

@@ -31,7 +31,8 @@ type box struct {
 	flags   uintptr // CLONE_NEW* of the clone; a mount namespace in any case
 	fail    []injectCall
 	flagged []flaggedCall
-	root    string // chroot of the init, before it runs
+	root    string               // chroot of the init, before it runs
+	user    *syscall.SysProcAttr // runs the init as another user
 	out     *os.File
 	extra   []*os.File // inherited as descriptors 3 and up
 	gate    string     // path of the fifo
@@ -115,6 +116,9 @@ func (b *box) start() *box {
 		b.before()
 	}
 	attr := &syscall.ProcAttr{Env: []string{}, Files: files, Sys: &syscall.SysProcAttr{Cloneflags: b.flags | unix.CLONE_NEWNS}}
+	if b.user != nil {
+		attr.Sys.Credential, attr.Sys.AmbientCaps = b.user.Credential, b.user.AmbientCaps
+	}
 	high, err := unix.FcntlInt(uintptr(exe), unix.F_DUPFD_CLOEXEC, 500)
 	b.must("dup", err)
 	defer unix.Close(high)

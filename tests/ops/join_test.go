@@ -89,6 +89,20 @@ func (b *box) statField(n int) string {
 	return strings.Fields(text[strings.LastIndexByte(text, ')')+1:])[n-3]
 }
 
+func cpuEnterEffect(t *testing.T) {
+	b := newBox(t).add(plan.CPUEnter("f", "0", []byte{1, 0, 0, 0, 0, 0, 0, 0}, 0), plan.Fork("f", 0)).look()
+	var set unix.CPUSet
+	b.must("sched_getaffinity", unix.SchedGetaffinity(b.pid, &set))
+	if set.Count() != 1 || !set.IsSet(0) {
+		t.Errorf("CPUs %v", set)
+	}
+}
+
+func cpuEnterFailure(t *testing.T) {
+	newBox(t).add(plan.CPUEnter("f", "none", make([]byte, 8), 0)).fails("sched_setaffinity", unix.EINVAL, "")
+	newBox(t).add(plan.CPUEnter("f", "none", make([]byte, 8), plan.FlagIgnore)).look()
+}
+
 func rootEnterEffect(t *testing.T) {
 	// Into a mount namespace: its root.
 	root := tree(t, "mark = inside", "dir/")

@@ -80,6 +80,23 @@ func TestOrder(t *testing.T) {
 			t.Errorf("%v: initialises %s", args, m[1])
 		}
 	}
+	// Package withsystemd: D-Bus is there for who needs systemd, and only then, and
+	// even then urfave/cli is not.
+	bundle := t.TempDir()
+	if err := os.WriteFile(bundle+"/config.json", []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	create := []string{"--root", root, "create", "--bundle", bundle, "x"}
+	out := traced(append([]string{"--systemd-cgroup"}, create...)...)
+	if !strings.Contains(out, "init github.com/godbus/dbus/v5 ") || strings.Contains(out, "init github.com/urfave/") {
+		t.Errorf("with systemd: %s", out)
+	}
+	if n := strings.Count(out, "systemd cannot be reached"); n > 1 || !strings.Contains(out, "tare: ") {
+		t.Errorf("the failure is told %d times: %s", n, out)
+	}
+	if out := traced(create...); strings.Contains(out, "init github.com/godbus/") || strings.Contains(out, "init net ") {
+		t.Errorf("without systemd: %s", out)
+	}
 }
 
 func TestExitCodesAndStreams(t *testing.T) {

@@ -1,0 +1,569 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/hooks/network/config"
+	"github.com/tare-oci/tare/hooks/network/firewall"
+	"github.com/tare-oci/tare/hooks/network/ipam"
+	"github.com/tare-oci/tare/hooks/network/link"
+	"github.com/tare-oci/tare/hooks/network/netns"
+	"github.com/tare-oci/tare/hooks/network/publish"
+	"github.com/tare-oci/tare/hooks/network/record"
+)
+
+// Attach gives a container its networks. Done twice it changes nothing; a
+// failure leaves nothing.
+func (e *Engine) Attach(s *State) error {
+	req, err := config.ParseAnnotations(s.Annotations)
+	if err != nil {
+		return &Problem{"attach", s.ID, "", "configuration", err}
+	}
+	if req == nil {
+		return nil // the container wants no network of ours
+	}
+	fail := func(step string, err error) error { return &Problem{"attach", s.ID, "", step, err} }
+	if s.Pid == 0 {
+		return fail("container", errors.New("pid 0: it does not run"))
+	}
+	init, err := record.Identify(s.Pid)
+	if err != nil {
+		return fail("container", fmt.Errorf("pid %d: %w", s.Pid, err))
+	}
+	ns, err := netns.OfProcess(s.Pid)
+	if err != nil {
+		return fail("network namespace", err)
+	}
+	defer ns.Close()
+	own, err := netns.Own()
+	if err != nil {
+		return fail("network namespace", err)
+	}
+	defer own.Close()
+	bundle := readBundle(s.Bundle)
+	var done []*record.Attachment
+	for i := range req.Networks {
+		leg := &req.Networks[i]
+		w := &work{Engine: e, state: s, req: req, leg: leg, first: i == 0, init: init, ns: ns, bundle: bundle}
+		a, err := w.attach(own.ID == ns.ID)
+		if err != nil {
+			for _, d := range done {
+				err = errors.Join(err, e.detachOne(d, nil))
+			}
+			p := &Problem{"attach", s.ID, leg.Network, w.step, err}
+			e.store.Log(map[string]any{"op": "attach", "id": s.ID, "network": leg.Network, "error": p.Error()})
+			return p
+		}
+		if a != nil {
+			done = append(done, a)
+		}
+	}
+	return nil
+}
+
+// work is the attachment of one container to one network.
+type work struct {
+	*Engine
+	state  *State
+	req    *config.Request
+	leg    *config.Leg
+	first  bool // what belongs to the container as a whole comes with this one
+	init   record.Process
+	ns     *netns.Namespace
+	bundle *bundle
+
+	n    *config.Network
+	m    *made
+	a    *record.Attachment
+	lock *record.Lock
+	step string
+	undo []func() error
+}
+
+// at names the step that follows, for the error, and is where tests let it fail.
+func (w *work) at(step string) error {
+	w.step = step
+	return fault(step)
+}
+
+func (w *work) later(f func() error) { w.undo = append(w.undo, f) }
+
+// attach returns the record of what it has done, or nil when nothing had to be
+// done.
+func (w *work) attach(hostNS bool) (a *record.Attachment, err error) {
+	if err := w.at("configuration"); err != nil {
+		return nil, err
+	}
+	if w.n, err = w.network(w.leg.Network); err != nil {
+		return nil, err
+	}
+	if err := w.n.Permit(w.req, w.leg); err != nil {
+		return nil, err
+	}
+	switch {
+	case w.n.Driver == config.Host && hostNS && w.class() == 0:
+		return nil, nil // the host's network is there
+	case w.n.Driver == config.Host && hostNS:
+	case w.n.Driver == config.Host:
+		return nil, errors.New("driver host: the container has a network namespace of its own")
+	case hostNS:
+		return nil, fmt.Errorf("the container shares the host's network; remove %snetworks or add a network namespace", config.Prefix)
+	}
+	if err := w.at("lock"); err != nil {
+		return nil, err
+	}
+	if w.lock, err = w.store.Lock("net-"+w.n.Name, w.LockWait); err != nil {
+		return nil, err
+	}
+	defer func() { w.lock.Unlock() }()
+	if known, err := w.known(); known || err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		for i := len(w.undo) - 1; i >= 0; i-- {
+			err = errors.Join(err, w.undo[i]())
+		}
+	}()
+	return w.a, w.do()
+}
+
+// known handles what is there already of this link.
+func (w *work) known() (bool, error) {
+	old, err := w.store.Load(w.state.ID, w.leg.IfName)
+	if err == nil {
+		same := old.NetNS == w.ns.ID && old.Boot == w.boot && old.Init == w.init && old.Network == w.n.Name
+		switch {
+		case same && old.Phase == record.Done && w.complete(old):
+			return true, nil
+		case old.Phase == record.Intent && old.Hook != w.me && old.Hook.Alive():
+			return false, fmt.Errorf("pid %d is attaching it now", old.Hook.Pid)
+		}
+		// Of a container of the same id that has died, or half done.
+		if old.Network == w.n.Name {
+			err = w.detachLocked(old)
+		} else {
+			err = w.detachOne(old, nil)
+		}
+		if err != nil {
+			return false, err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	if w.n.Driver == config.Host {
+		return false, nil
+	}
+	return w.join()
+}
+
+// complete says whether the link of a finished attachment is really there.
+func (w *work) complete(a *record.Attachment) bool {
+	if a.Link == "" {
+		return true
+	}
+	k, err := w.links.ByName(a.Link)
+	return err == nil && k != nil
+}
+
+func (w *work) do() error {
+	key := record.Key(w.n.Name, w.state.ID, w.leg.IfName)
+	w.a = &record.Attachment{ID: w.state.ID, Network: w.n.Name, IfName: w.leg.IfName, Driver: w.n.Driver, Phase: record.Intent,
+		Key: key, Bundle: w.state.Bundle, Hook: w.me, Init: w.init, NetNS: w.ns.ID, Boot: w.boot, Keep: w.req.Keep,
+		Hostname: w.req.Hostname, Aliases: w.req.Aliases}
+	if w.first && w.n.Driver != config.Host {
+		w.a.NSLink = w.a.ID
+	}
+	if w.a.Hostname == "" {
+		w.a.Hostname = w.bundle.Hostname
+	}
+	if err := w.addresses(); err != nil {
+		return err
+	}
+	if err := w.at("record"); err != nil {
+		return err
+	}
+	w.later(func() error { return w.store.Remove(w.a) })
+	if err := w.store.Save(w.a); err != nil {
+		return err
+	}
+	if w.n.Driver != config.Host {
+		if err := writeName(w.spaceFile(w.ns.ID), w.a.ID); err != nil {
+			return err
+		}
+		w.later(func() error { w.forgetSpace(w.a); return nil })
+	}
+	if err := w.at("network"); err != nil {
+		return err
+	}
+	var err error
+	if w.n.Driver != config.None && w.n.Driver != config.CNI {
+		if w.m, err = w.ensure(w.n); err != nil {
+			return err
+		}
+		w.a.Bridge, w.a.Firewall = w.m.Bridge, w.m.Firewall
+	}
+	w.lock.Unlock()
+	if err := w.connect(); err != nil {
+		return err
+	}
+	if err := w.container(); err != nil {
+		return err
+	}
+	// The runtime may have been killed while we worked: then nobody will call us
+	// again for this container.
+	if err := w.at("verify"); err != nil {
+		return err
+	}
+	if !w.init.Alive() {
+		return fmt.Errorf("the container's process %d has died meanwhile", w.init.Pid)
+	}
+	w.a.Phase = record.Done
+	if err := w.at("done"); err != nil {
+		return err
+	}
+	if err := w.store.Save(w.a); err != nil {
+		return err
+	}
+	if err := w.tellPeers(w.n.Name); err != nil {
+		return err
+	}
+	w.store.Log(map[string]any{"op": "attach", "id": w.a.ID, "network": w.a.Network, "ips": w.a.IPs})
+	return nil
+}
+
+// addresses leases what the network's subnets have.
+func (w *work) addresses() error {
+	if err := w.at("address"); err != nil {
+		return err
+	}
+	for i := range w.n.Subnets {
+		s := w.n.Subnets[i]
+		pool := ipam.Pool{Dir: w.store.NetDir(w.n.Name), Subnet: s}
+		want := w.leg.IP4
+		if s.Subnet.Addr().Is6() {
+			want = w.leg.IP6
+		}
+		o := ipam.Owner{Key: w.a.Key, ID: w.a.ID, IfName: w.a.IfName}
+		a, err := pool.Take(o, want)
+		var full *ipam.Exhausted
+		var taken *ipam.Taken
+		if errors.As(err, &full) || errors.As(err, &taken) {
+			// A container that died without its poststop hook may have it.
+			if w.gcNetwork(w.n.Name) > 0 {
+				a, err = pool.Take(o, want)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		w.later(func() error { return pool.Release(a, w.a.Key, false) })
+		w.a.IPs = append(w.a.IPs, netip.PrefixFrom(a, s.Subnet.Bits()))
+		w.a.Gateways = append(w.a.Gateways, s.Gateway)
+	}
+	for _, want := range []netip.Addr{w.leg.IP4, w.leg.IP6} {
+		if want.IsValid() && !hasIP(w.a.IPs, want) && w.n.Driver != config.CNI {
+			return fmt.Errorf("address %s: network %q has no subnet of that family", want, w.n.Name)
+		}
+	}
+	if len(w.a.IPs) > 0 {
+		mac := w.leg.MAC
+		if mac == nil {
+			mac = link.StationOfIP(w.a.IPs[0].Addr())
+		}
+		w.a.MAC = mac.String()
+	} else if w.leg.MAC != nil {
+		w.a.MAC = w.leg.MAC.String()
+	}
+	return nil
+}
+
+func hasIP(ps []netip.Prefix, a netip.Addr) bool {
+	for _, p := range ps {
+		if p.Addr() == a {
+			return true
+		}
+	}
+	return false
+}
+
+// connect makes the link, whatever the driver.
+func (w *work) connect() error {
+	switch w.n.Driver {
+	case config.None:
+		return link.Configure(w.ns, link.Inside{Name: "lo", Sysctl: w.sysctls()})
+	case config.CNI:
+		return w.connectCNI()
+	case config.Host:
+		return w.connectHost()
+	case config.Macvlan:
+		return w.connectMacvlan()
+	case config.Device:
+		return w.connectDevice()
+	}
+	return w.connectVeth()
+}
+
+func (w *work) sysctls() map[string]string {
+	out := map[string]string{}
+	for k, v := range w.n.Sysctl {
+		out[k] = v
+	}
+	for k, v := range w.req.Sysctl {
+		out[k] = v
+	}
+	return out
+}
+
+func (w *work) connectVeth() error {
+	if err := w.at("link"); err != nil {
+		return err
+	}
+	mac, err := net.ParseMAC(w.a.MAC)
+	if err != nil {
+		return err
+	}
+	w.a.Link = record.LinkName(w.a.Key)
+	w.later(func() error { return w.links.Delete(w.a.Link) })
+	spec := link.VethSpec{Host: w.a.Link, Alias: record.Alias(w.a.ID, w.a.IfName), Master: w.m.Index, Hairpin: w.n.Hairpin && w.m.Index != 0,
+		Isolated: !w.n.ICC && w.m.Index != 0, Peer: w.a.IfName, Namespace: w.ns, MAC: mac, MTU: mtu(w.n, w.req)}
+	err = w.links.AddVeth(spec)
+	if errors.Is(err, unix.EEXIST) {
+		// Of a hook that was killed before it could say so.
+		if err := w.links.Delete(w.a.Link); err != nil {
+			return err
+		}
+		err = w.links.AddVeth(spec)
+	}
+	if err != nil {
+		return err
+	}
+	if w.n.Driver == config.PTP {
+		if err := w.links.HostSide(w.a.Link, w.a.Gateways, w.a.IPs); err != nil {
+			return err
+		}
+	}
+	if err := w.at("inside"); err != nil {
+		return err
+	}
+	if err := link.Configure(w.ns, w.inside()); err != nil {
+		return err
+	}
+	if err := w.limit(); err != nil {
+		return err
+	}
+	return w.rules()
+}
+
+// inside is the container's end: addresses, the default route of the first
+// network that has one, and the others.
+func (w *work) inside() link.Inside {
+	in := link.Inside{Name: w.a.IfName, Sysctl: w.sysctls()}
+	for i, p := range w.a.IPs {
+		gw := w.a.Gateways[i]
+		six := p.Addr().Is6()
+		alone := netip.PrefixFrom(p.Addr(), p.Addr().BitLen())
+		if w.n.Driver == config.PTP {
+			// Alone on its link: everything goes to the gateway, the rest of the
+			// subnet too.
+			in.Addresses = append(in.Addresses, alone)
+			in.Routes = append(in.Routes, link.Hop{Dst: netip.PrefixFrom(gw, gw.BitLen())})
+		} else {
+			in.Addresses = append(in.Addresses, p)
+		}
+		if w.n.DefaultRoute && !w.n.Internal && w.defaultLeg() {
+			all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+			if six {
+				all = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+			}
+			in.Routes = append(in.Routes, link.Hop{Dst: all, Via: gw})
+		}
+		routes := w.n.Routes
+		if w.first {
+			routes = append(routes[:len(routes):len(routes)], w.req.Routes...)
+		}
+		for _, r := range routes {
+			if r.Dst.Addr().Is6() != six {
+				continue
+			}
+			via := r.Via
+			if !via.IsValid() {
+				via = gw
+			}
+			in.Routes = append(in.Routes, link.Hop{Dst: r.Dst, Via: via})
+		}
+	}
+	return in
+}
+
+// defaultLeg says whether this is the first of the container's networks that
+// leads out.
+func (w *work) defaultLeg() bool {
+	for i := range w.req.Networks {
+		l := &w.req.Networks[i]
+		if l.Network == w.n.Name {
+			return true
+		}
+		if n, err := w.network(l.Network); err == nil && n.DefaultRoute && !n.Internal && len(n.Subnets) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// endpoint is what the packet filter has to know of a record.
+func endpoint(a *record.Attachment) firewall.Endpoint {
+	p := firewall.Endpoint{Owner: a.Key, Veth: a.Link, Ports: a.Ports, Floating: a.Floating, Class: a.Class, Spoof: a.Spoof}
+	p.MAC, _ = net.ParseMAC(a.MAC) // written by us
+	for _, ip := range a.IPs {
+		p.IPs = append(p.IPs, ip.Addr())
+	}
+	return p
+}
+
+// rules publishes ports and adds the other elements of the packet filter.
+func (w *work) rules() error {
+	w.a.Spoof = w.n.SpoofCheck && w.req.Spoof != "off" && w.m.Bridge != ""
+	if w.first {
+		w.a.Class, w.a.Floating = w.class(), w.req.Floating
+	}
+	if err := w.ports(); err != nil {
+		return err
+	}
+	if err := w.at("record-rules"); err != nil {
+		return err
+	}
+	// Before the rules: after a kill here gc knows which elements to remove.
+	if err := w.store.Save(w.a); err != nil {
+		return err
+	}
+	if err := w.at("firewall"); err != nil {
+		return err
+	}
+	f, err := w.filter(w.a.Firewall)
+	if err != nil {
+		return err
+	}
+	p := endpoint(w.a)
+	w.later(func() error { return f.Detach(w.m.Network, p) })
+	if err := f.Attach(w.m.Network, p); err != nil {
+		return err
+	}
+	if err := w.floating(); err != nil {
+		return err
+	}
+	return w.forgetUDP(w.a.Ports)
+}
+
+// ports reserves what is published, on the first network that can.
+func (w *work) ports() error {
+	if !w.first || len(w.req.Ports) == 0 {
+		return nil
+	}
+	if err := w.at("ports"); err != nil {
+		return err
+	}
+	if w.n.Internal {
+		return fmt.Errorf("annotation %sports: network %q is internal, nothing is published", config.Prefix, w.n.Name)
+	}
+	lock, err := w.store.Lock("ports", w.LockWait)
+	if err != nil {
+		return err
+	}
+	got, err := w.book().Reserve(w.a.Key, w.a.ID, w.req.Ports)
+	lock.Unlock()
+	var taken *publish.Conflict
+	if errors.As(err, &taken) && w.gcDead() > 0 {
+		// A container that died without its poststop hook had it.
+		if lock, err = w.store.Lock("ports", w.LockWait); err != nil {
+			return err
+		}
+		got, err = w.book().Reserve(w.a.Key, w.a.ID, w.req.Ports)
+		lock.Unlock()
+	}
+	if err != nil {
+		return err
+	}
+	w.a.Ports = got
+	w.later(func() error { w.book().Release(w.a.Key, got); return nil })
+	return nil
+}
+
+// floating gives the host the address that stands for the container outside.
+func (w *work) floating() error {
+	if !w.a.Floating.IsValid() {
+		return nil
+	}
+	if err := w.at("floating-ip"); err != nil {
+		return err
+	}
+	k, err := w.links.RouteLink(w.a.Floating)
+	if err != nil {
+		return err
+	}
+	w.a.Uplink = k.Attrs().Name
+	host := netip.PrefixFrom(w.a.Floating, 32)
+	w.later(func() error { return w.links.DelAddress(w.a.Uplink, host) })
+	return w.links.AddAddress(k, host)
+}
+
+// container does what belongs to the container and not to one link.
+func (w *work) container() error {
+	if !w.first {
+		return nil
+	}
+	if err := w.at("names"); err != nil {
+		return err
+	}
+	if err := w.nameFiles(); err != nil {
+		return err
+	}
+	if err := w.at("netns-name"); err != nil {
+		return err
+	}
+	if w.a.NSLink != "" {
+		w.linkNamespace()
+	}
+	if err := w.cgroupClass(); err != nil {
+		return err
+	}
+	return w.startProxy()
+}
+
+// linkNamespace lets `ip netns exec ID` work. A link and not a mount: it holds
+// no namespace alive.
+func (w *work) linkNamespace() {
+	if err := os.MkdirAll(w.NetNSDir, 0o755); err != nil {
+		return
+	}
+	path := w.NetNSDir + "/" + w.a.ID
+	if st, err := os.Lstat(path); err == nil {
+		if st.Mode()&os.ModeSymlink == 0 {
+			return // a namespace that somebody has mounted
+		}
+		_ = os.Remove(path) // of a container before this one
+	}
+	_ = os.Symlink(fmt.Sprintf("/proc/%d/ns/net", w.init.Pid), path) // a convenience, worth no failure
+	w.later(func() error { return w.unlinkNamespace(w.a) })
+}
+
+func (e *Engine) unlinkNamespace(a *record.Attachment) error {
+	if a.NSLink == "" {
+		return nil
+	}
+	path := e.NetNSDir + "/" + a.NSLink
+	to, err := os.Readlink(path)
+	if err != nil || to != fmt.Sprintf("/proc/%d/ns/net", a.Init.Pid) {
+		return nil // gone, or of another container of that id
+	}
+	return os.Remove(path)
+}

@@ -1,0 +1,194 @@
+// Package network attaches containers to networks and detaches them: the parts
+// below it each know one subject, this one knows the order.
+//
+// Any step may be the last one before the process is killed. Therefore a record
+// is written before the first link is made, all names follow from the container's
+// id, every step may be repeated, and GC undoes what has no living owner.
+package network
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tare-oci/tare/hooks/network/config"
+	"github.com/tare-oci/tare/hooks/network/firewall"
+	"github.com/tare-oci/tare/hooks/network/firewall/ipt"
+	"github.com/tare-oci/tare/hooks/network/firewall/nft"
+	"github.com/tare-oci/tare/hooks/network/link"
+	"github.com/tare-oci/tare/hooks/network/publish"
+	"github.com/tare-oci/tare/hooks/network/record"
+)
+
+// Options are the places on the host.
+type Options struct {
+	StateDir  string // /run/tare-net
+	ConfigDir string // /etc/tare-net/networks.d
+	NetNSDir  string // /run/netns, what ip-netns(8) reads
+	CNIConf   string // /etc/cni/net.d
+	CNIBin    []string
+	Self      string        // this program, for the proxy
+	LockWait  time.Duration // 30 s when 0
+}
+
+// Engine does the work in the network namespace of its process.
+type Engine struct {
+	Options
+	store *record.Store
+	links *link.Links
+	nft   *nft.Filter
+	ipt   *ipt.Filter
+	boot  string
+	me    record.Process
+}
+
+// New opens the state directory and rtnetlink.
+func New(o Options) (*Engine, error) {
+	if o.LockWait == 0 {
+		o.LockWait = record.Patience
+	}
+	store, err := record.Open(o.StateDir)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("state directory %s: no permission, root is needed: %w", o.StateDir, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("state directory %s: %w", o.StateDir, err)
+	}
+	links, err := link.Here()
+	if err != nil {
+		return nil, err
+	}
+	me, err := record.Identify(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{Options: o, store: store, links: links, boot: record.BootID(), me: me}, nil
+}
+
+// Close closes the sockets; see nft.Filter.Close for why not under a lock.
+func (e *Engine) Close() {
+	e.links.Close()
+	if e.nft != nil {
+		e.nft.Close()
+	}
+}
+
+// Store is the state directory.
+func (e *Engine) Store() *record.Store { return e.store }
+
+// filter opens the packet filter of a name.
+func (e *Engine) filter(name string) (firewall.Filter, error) {
+	switch name {
+	case "nftables":
+		if e.nft == nil {
+			f, err := nft.New()
+			if err != nil {
+				return nil, err
+			}
+			e.nft = f
+		}
+		return e.nft, nil
+	case "iptables":
+		if e.ipt == nil {
+			f, err := ipt.New()
+			if err != nil {
+				return nil, err
+			}
+			e.ipt = f
+		}
+		return e.ipt, nil
+	case "none":
+		return nothing{}, nil
+	}
+	return nil, fmt.Errorf("firewall %q: is not known", name)
+}
+
+// nothing is the filter of networks that want none.
+type nothing struct{}
+
+func (nothing) Name() string                                       { return "none" }
+func (nothing) EnsureNetwork(firewall.Network) error               { return nil }
+func (nothing) Attach(firewall.Network, firewall.Endpoint) error   { return nil }
+func (nothing) Detach(firewall.Network, firewall.Endpoint) error   { return nil }
+func (nothing) RemoveNetwork(firewall.Network, bool) error         { return nil }
+func (nothing) Check(firewall.Network, firewall.Endpoint) []string { return nil }
+func (nothing) Owners() (map[string]int, error)                    { return nil, nil }
+func (nothing) Sweep([]string) error                               { return nil }
+
+func (e *Engine) book() publish.Book { return publish.Book{Dir: filepath.Join(e.StateDir, "ports")} }
+
+// State is the container's state as a runtime writes it on the hook's stdin
+// (runtime.md, State). Runtimes differ in all but these.
+type State struct {
+	ID          string            `json:"id"`
+	Status      string            `json:"status"`
+	Pid         int               `json:"pid"`
+	Bundle      string            `json:"bundle"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+// maxState bounds what is read from stdin.
+const maxState = 1 << 20
+
+// ReadState reads and checks a state.
+func ReadState(r io.Reader) (*State, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxState+1))
+	if err != nil {
+		return nil, fmt.Errorf("state on stdin: %w", err)
+	}
+	if len(data) > maxState {
+		return nil, fmt.Errorf("state on stdin: has more than %d bytes", maxState)
+	}
+	s := &State{}
+	if err := json.Unmarshal(data, s); err != nil {
+		return nil, fmt.Errorf("state on stdin: %w", err)
+	}
+	if err := record.ValidID(s.ID); err != nil {
+		return nil, fmt.Errorf("state on stdin: %w", err)
+	}
+	if s.Pid < 0 {
+		return nil, fmt.Errorf("state on stdin: pid %d: is negative", s.Pid)
+	}
+	return s, nil
+}
+
+// Ending says that the state is that of a container which has stopped: runc
+// leaves pid out then, crun writes 0.
+func (s *State) Ending() bool { return s.Status == "stopped" || s.Pid == 0 }
+
+// Problem is an error with what it happened to; it prints as one line.
+type Problem struct {
+	Op, ID, Network, Step string
+	Err                   error
+}
+
+func (p *Problem) Error() string {
+	s := p.Op + " " + p.ID
+	if p.Network != "" {
+		s += " network " + p.Network
+	}
+	if p.Step != "" {
+		s += ": " + p.Step
+	}
+	return s + ": " + p.Err.Error()
+}
+
+func (p *Problem) Unwrap() error { return p.Err }
+
+// network reads a network's file; the one called default is written when it is
+// first asked for.
+func (e *Engine) network(name string) (*config.Network, error) {
+	n, err := config.Load(e.ConfigDir, name)
+	if name == DefaultNetwork && errors.Is(err, fs.ErrNotExist) {
+		if err := e.writeDefault(); err != nil {
+			return nil, err
+		}
+		return config.Load(e.ConfigDir, name)
+	}
+	return n, err
+}

@@ -1,0 +1,182 @@
+package ipt
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/coreos/go-iptables/iptables"
+	"github.com/google/nftables"
+)
+
+// Another packet filter of the host may have the policy DROP for what is
+// forwarded: Docker's and ufw's have. A chain of ours that accepts does not help
+// there, for every base chain has to; so their own place for it gets two rules,
+// written by their own program, whose listing would not understand foreign ones.
+
+// forwardRules are those two for a bridge.
+func forwardRules(bridge string) [][]string {
+	note := []string{"-m", "comment", "--comment", "tare-net:forward:" + bridge}
+	return [][]string{
+		append([]string{"-i", bridge, "-j", "ACCEPT"}, note...),
+		append([]string{"-o", bridge, "-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED,DNAT", "-j", "ACCEPT"}, note...),
+	}
+}
+
+type place struct {
+	program string
+	proto   iptables.Protocol
+	chain   string
+}
+
+func (p place) String() string {
+	return fmt.Sprintf("%s %d %s", p.program, p.proto, p.chain)
+}
+
+func parsePlace(s string) (p place, ok bool) {
+	n, err := fmt.Sscanf(s, "%s %d %s", &p.program, &p.proto, &p.chain)
+	return p, n == 3 && err == nil
+}
+
+// dropping finds the filters whose policy is DROP. It asks the kernel and runs no
+// program while there is none.
+func dropping() ([]place, error) {
+	var out []place
+	c, err := nftables.New()
+	if err != nil {
+		return nil, err
+	}
+	for family, proto := range map[nftables.TableFamily]iptables.Protocol{
+		nftables.TableFamilyIPv4: iptables.ProtocolIPv4, nftables.TableFamilyIPv6: iptables.ProtocolIPv6,
+	} {
+		chains, err := c.ListChainsOfTableFamily(family)
+		if err != nil {
+			continue // without nf_tables nobody uses it
+		}
+		at := ""
+		for _, k := range chains {
+			if k.Table.Name != "filter" {
+				continue
+			}
+			if k.Name == "FORWARD" && k.Policy != nil && *k.Policy == nftables.ChainPolicyDrop && at == "" {
+				at = "FORWARD"
+			}
+		}
+		for _, k := range chains {
+			if at != "" && k.Table.Name == "filter" && k.Name == "DOCKER-USER" {
+				at = "DOCKER-USER"
+			}
+		}
+		if at != "" {
+			out = append(out, place{"nft", proto, at})
+		}
+	}
+	for file, proto := range map[string]iptables.Protocol{"ip_tables_names": iptables.ProtocolIPv4, "ip6_tables_names": iptables.ProtocolIPv6} {
+		names, _ := os.ReadFile("/proc/thread-self/net/" + file)
+		if !strings.Contains(string(names), "filter") {
+			continue
+		}
+		t, err := open("legacy", proto)
+		if err != nil {
+			continue // loaded by hand; whoever did so has the program
+		}
+		rules, err := t.List("filter", "FORWARD")
+		if err != nil || len(rules) == 0 || rules[0] != "-P FORWARD DROP" {
+			continue
+		}
+		at := "FORWARD"
+		if ok, _ := t.ChainExists("filter", "DOCKER-USER"); ok {
+			at = "DOCKER-USER"
+		}
+		out = append(out, place{"legacy", proto, at})
+	}
+	return out, nil
+}
+
+// open finds iptables-nft or iptables-legacy, or for "" what the host calls
+// iptables.
+func open(flavour string, proto iptables.Protocol) (*iptables.IPTables, error) {
+	t, err := iptables.New(iptables.IPFamily(proto), iptables.Timeout(10), iptables.Path(program(flavour, proto)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", program(flavour, proto), err)
+	}
+	return t, nil
+}
+
+func program(flavour string, proto iptables.Protocol) string {
+	name := "iptables"
+	if proto == iptables.ProtocolIPv6 {
+		name = "ip6tables"
+	}
+	if flavour != "" {
+		name += "-" + flavour
+	}
+	return name
+}
+
+// OpenForward lets a bridge through foreign filters that drop by policy, and
+// returns where.
+func OpenForward(bridge string) ([]string, error) {
+	places, err := dropping()
+	if err != nil {
+		return nil, nil //nolint:nilerr // without netfilter nothing drops
+	}
+	var done []string
+	for _, p := range places {
+		t, err := open(p.program, p.proto)
+		if err != nil {
+			return done, fmt.Errorf("the host's FORWARD chain drops by policy and cannot be changed: %w", err)
+		}
+		for _, r := range forwardRules(bridge) {
+			if err := t.InsertUnique("filter", p.chain, 1, r...); err != nil {
+				return done, fmt.Errorf("%s: %w", p, err)
+			}
+		}
+		done = append(done, p.String())
+	}
+	return done, nil
+}
+
+// CloseForward takes the rules out again.
+func CloseForward(bridge string, opened []string) error {
+	var errs []error
+	for _, s := range opened {
+		p, ok := parsePlace(s)
+		if !ok {
+			continue
+		}
+		t, err := open(p.program, p.proto)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, r := range forwardRules(bridge) {
+			// The chain may have been removed by its owner.
+			if ok, err := t.ChainExists("filter", p.chain); err == nil && ok {
+				errs = append(errs, t.DeleteIfExists("filter", p.chain, r...))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Dropping names, for people, the foreign chains that drop what a bridge sends.
+func Dropping(bridge string) []string {
+	places, _ := dropping()
+	var out []string
+	for _, p := range places {
+		t, err := open(p.program, p.proto)
+		if err != nil {
+			out = append(out, p.String()+": policy DROP")
+			continue
+		}
+		for _, r := range forwardRules(bridge) {
+			if ok, err := t.Exists("filter", p.chain, r...); err != nil || !ok {
+				out = append(out, fmt.Sprintf("%s: policy DROP, and no rule lets %s through", p, bridge))
+				break
+			}
+		}
+	}
+	return out
+}

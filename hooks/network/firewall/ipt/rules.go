@@ -1,0 +1,264 @@
+package ipt
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/coreos/go-iptables/iptables"
+
+	"github.com/tare-oci/tare/hooks/network/config"
+	"github.com/tare-oci/tare/hooks/network/firewall"
+)
+
+// chainOf is the name of a network's chain: TARE-, eight digits, and a letter for
+// G(uard), P(ost), E(nter), L(eave), H(ost).
+func chainOf(network, part string) string {
+	sum := sha256.Sum256([]byte(network))
+	return "TARE-" + hex.EncodeToString(sum[:4]) + "-" + part
+}
+
+// bases are the chains that all networks share, and how they are entered.
+var bases = []struct{ table, chain, from string }{
+	{"mangle", "TARE-GUARD", "PREROUTING"},
+	{"mangle", "TARE-CLOSED", ""}, // drops what does not come from a bridge of ours
+	{"mangle", "TARE-CLASS", "POSTROUTING"},
+	{"nat", "TARE-PUB", "PREROUTING -m addrtype --dst-type LOCAL"},
+	{"nat", "TARE-PUB", "OUTPUT -m addrtype --dst-type LOCAL"},
+	{"nat", "TARE-POST", "POSTROUTING"},
+	{"filter", "TARE-FWD", "FORWARD"},
+	{"filter", "TARE-ANY", ""}, // accepts what comes from a bridge of ours
+	{"filter", "TARE-IN", "INPUT"},
+}
+
+func declared(have []string, chain string) bool {
+	return slices.ContainsFunc(have, func(l string) bool { return strings.HasPrefix(l, ":"+chain+" ") })
+}
+
+func base(b *batch, p iptables.Protocol, have map[string][]string) {
+	seen := map[string]bool{}
+	fresh := map[string]bool{}
+	for _, c := range bases {
+		if !seen[c.chain] && !declared(have[c.table], c.chain) {
+			b.add(c.table, ":"+c.chain, "-", "[0:0]")
+			fresh[c.chain] = true
+		}
+		seen[c.chain] = true
+	}
+	for _, c := range bases {
+		if c.from == "" {
+			continue
+		}
+		hook, rest, _ := strings.Cut(c.from, " ")
+		jump := strings.Join(strings.Fields("-A "+hook+" "+rest+" -j "+c.chain), " ")
+		if slices.Contains(have[c.table], jump) {
+			continue
+		}
+		// First: another filter's chain may end the walk.
+		b.add(c.table, strings.Replace(jump, "-A "+hook, "-I "+hook+" 1", 1))
+	}
+	if fresh["TARE-GUARD"] {
+		if p == iptables.ProtocolIPv4 {
+			b.add("mangle", "-A TARE-GUARD ! -i lo -d 127.0.0.0/8 -j DROP")
+		}
+		b.add("mangle", "-A TARE-GUARD -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN")
+		b.add("mangle", "-A TARE-CLOSED -j DROP")
+	}
+}
+
+func network(b *batch, p iptables.Protocol, n firewall.Network, have map[string][]string) {
+	six := p == iptables.ProtocolIPv6
+	var sub netip.Prefix
+	for _, s := range n.Subnets {
+		if s.Addr().Is6() == six {
+			sub = s
+		}
+	}
+	chain := func(table, part string) string {
+		c := chainOf(n.Name, part)
+		b.add(table, ":"+c, "-", "[0:0]") // made, or emptied
+		return c
+	}
+	once := func(table, line string) {
+		if !slices.Contains(have[table], line) {
+			b.add(table, line)
+		}
+	}
+	// RETURN and -I: the shared chains end with what is for none of ours.
+	first := func(table, line string) {
+		if !slices.Contains(have[table], line) {
+			chain := strings.Fields(line)[1]
+			b.add(table, strings.Replace(line, "-A "+chain, "-I "+chain+" 1", 1))
+		}
+	}
+	br := n.Bridge
+	guard := chain("mangle", "G")
+	pass := []string{"0.0.0.0/32"}
+	if six {
+		pass = []string{"fe80::/10", "::/128"}
+	}
+	for _, s := range append(pass, sub.String()) {
+		b.add("mangle", "-A", guard, "-i", br, "-s", s, "-j RETURN")
+	}
+	b.add("mangle", "-A", guard, "-i", br, "-j DROP")
+	if !n.DirectRouting {
+		to := "DROP"
+		if !n.Isolate {
+			to = "TARE-CLOSED"
+		}
+		b.add("mangle", "-A", guard, "-d", sub.String(), "!", "-i", br, "-j", to)
+	}
+	first("mangle", "-A TARE-CLOSED -i "+br+" -j RETURN")
+	once("mangle", "-A TARE-GUARD -j "+guard)
+
+	post := chain("nat", "P")
+	b.add("nat", "-A", post, "-s", sub.String(), "-o", br, "-m conntrack --ctstate DNAT -j MASQUERADE")
+	if !six {
+		b.add("nat", "-A", post, "-s 127.0.0.0/8 -o", br, "-j MASQUERADE")
+	}
+	if n.Masquerade {
+		b.add("nat", "-A", post, "-s", sub.String(), "!", "-o", br, "-j MASQUERADE")
+	}
+	once("nat", "-A TARE-POST -j "+post)
+	if !n.Isolate {
+		// Other networks of ours meet the containers of this one by their addresses.
+		first("nat", "-A TARE-POST -o "+br+" -m conntrack ! --ctstate DNAT -m comment --comment tare-net:open:"+br+" -j RETURN")
+	}
+
+	enter, leave, host := chain("filter", "E"), chain("filter", "L"), chain("filter", "H")
+	b.add("filter", "-A", enter, "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
+	b.add("filter", "-A", enter, "-m conntrack --ctstate INVALID -j DROP")
+	if n.ICC {
+		b.add("filter", "-A", enter, "-i", br, "-j ACCEPT")
+	}
+	if !n.Internal {
+		b.add("filter", "-A", enter, "-m conntrack --ctstate DNAT -j ACCEPT")
+	}
+	if !n.Isolate {
+		b.add("filter", "-A", enter, "-j TARE-ANY")
+	}
+	if n.DirectRouting {
+		b.add("filter", "-A", enter, "-m comment --comment tare-net:direct -j ACCEPT")
+	}
+	b.add("filter", "-A", enter, "-j DROP")
+	if n.Internal {
+		b.add("filter", "-A", leave, "!", "-o", br, "-j DROP")
+	}
+	if !n.HostAccess {
+		b.add("filter", "-A", host, "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
+		if six {
+			b.add("filter", "-A", host, "-p ipv6-icmp -j ACCEPT")
+		}
+		b.add("filter", "-A", host, "-j DROP")
+	}
+	once("filter", "-A TARE-FWD -i "+br+" -j "+leave)
+	once("filter", "-A TARE-FWD -o "+br+" -j "+enter)
+	once("filter", "-A TARE-ANY -i "+br+" -j ACCEPT")
+	once("filter", "-A TARE-IN -i "+br+" -j "+host)
+}
+
+type line struct{ table, line string }
+
+// endpoint is the rules of a container for a family.
+func endpoint(p iptables.Protocol, e firewall.Endpoint) []line {
+	ip := e.IP4()
+	six := p == iptables.ProtocolIPv6
+	if six {
+		ip = e.IP6()
+	}
+	if !ip.IsValid() {
+		return nil
+	}
+	note := "-m comment --comment " + commentPrefix + e.Owner
+	var out []line
+	for _, port := range e.Ports {
+		if port.IP.IsValid() && port.IP.Is6() != six {
+			continue
+		}
+		to := ""
+		if six {
+			to = "! -d ::1/128 " // cannot leave lo
+		}
+		if port.IP.IsValid() {
+			to = "-d " + port.IP.String() + " "
+		}
+		if port.Host == port.Container && port.Count > 1 {
+			out = append(out, line{"nat", fmt.Sprintf("-A TARE-PUB %s-p %s --dport %d:%d %s -j DNAT --to-destination %s",
+				to, port.Proto, port.Host, port.Host+port.Count-1, note, ip)})
+			continue
+		}
+		for i := range port.Count {
+			out = append(out, line{"nat", fmt.Sprintf("-A TARE-PUB %s-p %s --dport %d %s -j DNAT --to-destination %s",
+				to, port.Proto, port.Host+i, note, netip.AddrPortFrom(ip, port.Container+i))})
+		}
+	}
+	if e.Floating.IsValid() && !six {
+		out = append(out, line{"nat", fmt.Sprintf("-A TARE-PUB -d %s %s -j DNAT --to-destination %s", e.Floating, note, ip)},
+			line{"nat", fmt.Sprintf("-I TARE-POST 1 -s %s -m conntrack ! --ctstate DNAT %s -j SNAT --to-source %s", ip, note, e.Floating)})
+	}
+	if e.Class != 0 {
+		out = append(out, line{"mangle", fmt.Sprintf("-A TARE-CLASS -s %s %s -j CLASSIFY --set-class %s", ip, note, config.ClassText(e.Class))})
+	}
+	return out
+}
+
+// remove undoes network, and with last also base: references first.
+func remove(b *batch, have map[string][]string, name, bridge string, last bool) {
+	own := []string{}
+	for _, part := range []string{"G", "P", "E", "L", "H"} {
+		own = append(own, chainOf(name, part))
+	}
+	if last {
+		for _, c := range bases {
+			own = append(own, c.chain)
+		}
+	}
+	for table, lines := range have {
+		var chains []string
+		for _, l := range lines {
+			w := strings.Fields(l)
+			if c, ok := strings.CutPrefix(w[0], ":"); ok {
+				if slices.Contains(own, c) {
+					chains = append(chains, c)
+				}
+				continue
+			}
+			target := ""
+			if i := slices.Index(w, "-j"); i >= 0 && i+1 < len(w) {
+				target = w[i+1]
+			}
+			ofBridge := strings.HasPrefix(w[1], "TARE-") && slices.Contains(w, bridge) && bridge != ""
+			if !slices.Contains(own, w[1]) && (slices.Contains(own, target) || ofBridge) {
+				b.add(table, "-D", strings.TrimPrefix(l, "-A "))
+			}
+		}
+		for _, c := range chains {
+			b.add(table, "-F", c)
+		}
+		for _, c := range chains {
+			b.add(table, "-X", c)
+		}
+	}
+}
+
+// ClassByNetCls sorts what the sockets of a net_cls cgroup send (the cgroup match
+// and the CLASSIFY target of iptables-extensions(8)).
+func (f *Filter) ClassByNetCls(owner string, class uint32) error {
+	for _, p := range f.all() {
+		have, err := f.saved(p)
+		if err != nil {
+			return err
+		}
+		b := &batch{}
+		base(b, p, have)
+		b.add("mangle", fmt.Sprintf("-A TARE-CLASS -m cgroup --cgroup %d -m comment --comment %s -j CLASSIFY --set-class %s",
+			class, commentPrefix+owner, config.ClassText(class)))
+		if err := f.restore(p, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,239 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/hooks/network/config"
+	"github.com/tare-oci/tare/hooks/network/netns"
+)
+
+// UplinkFree refuses to make a bridge port of a link that the host itself is
+// reached by: its addresses would stop working, and with them the session of
+// whoever typed it.
+func (l *Links) UplinkFree(name string, allowed bool) error {
+	k, err := l.ByName(name)
+	if err != nil {
+		return err
+	}
+	if k == nil {
+		return fmt.Errorf("parent %q: there is no such link", name)
+	}
+	have, err := l.Prefixes(k)
+	if err != nil || allowed {
+		return err
+	}
+	for _, p := range have {
+		if !p.Addr().IsLinkLocalUnicast() {
+			return fmt.Errorf("parent %q: carries the host's address %s, which would be unreachable as a port of a bridge; \"uplinkOK\": true does it all the same", name, p)
+		}
+	}
+	return nil
+}
+
+// AddPort makes a link a port of a bridge.
+func (l *Links) AddPort(name string, bridge int) error {
+	k, err := l.ByName(name)
+	if k == nil || err != nil {
+		return errors.Join(fmt.Errorf("parent %q: there is no such link", name), err)
+	}
+	if m := k.Attrs().MasterIndex; m != 0 && m != bridge {
+		return fmt.Errorf("parent %q: is a port of another bridge", name)
+	}
+	if err := l.h.LinkSetMasterByIndex(k, bridge); err != nil {
+		return fmt.Errorf("parent %q: %w", name, err)
+	}
+	return l.Up(name)
+}
+
+// HostSide gives the host's end of a pair without a bridge the gateways'
+// addresses, and routes to the container.
+func (l *Links) HostSide(name string, gateways []netip.Addr, ips []netip.Prefix) error {
+	k, err := l.ByName(name)
+	if k == nil || err != nil {
+		return errors.Join(fmt.Errorf("link %q: is gone", name), err)
+	}
+	// For packets of the host itself to a published port on 127.0.0.1.
+	if err := Set("net.ipv4.conf."+name+".route_localnet", "1"); err != nil {
+		return err
+	}
+	for i, gw := range gateways {
+		if err := l.AddAddress(k, netip.PrefixFrom(gw, gw.BitLen())); err != nil {
+			return err
+		}
+		a := ips[i].Addr()
+		if err := l.AddRoute(k, netip.PrefixFrom(a, a.BitLen()), netip.Addr{}, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// VXLANName is the name of a bridge's port that leads to the other hosts.
+func VXLANName(bridge string) string {
+	if len(bridge) > 13 {
+		bridge = bridge[:13]
+	}
+	return bridge + ".x"
+}
+
+// EnsureVXLAN makes the port of a bridge that sends to fixed other ends: one
+// forwarding entry per end for what has no known station.
+func (l *Links) EnsureVXLAN(bridge string, index int, parent string, t config.Tunnel, mtu int) error {
+	name := VXLANName(bridge)
+	k, err := l.ByName(name)
+	if err != nil {
+		return err
+	}
+	if k == nil {
+		v := &netlink.Vxlan{LinkAttrs: netlink.NewLinkAttrs(), VxlanId: int(t.ID), Port: int(t.Port), SrcAddr: t.Local.AsSlice(), Learning: true}
+		v.Name, v.MTU, v.MasterIndex = name, mtu, index
+		if v.Port == 0 {
+			v.Port = 4789
+		}
+		if parent != "" {
+			p, err := l.ByName(parent)
+			if p == nil || err != nil {
+				return errors.Join(fmt.Errorf("parent %q: there is no such link", parent), err)
+			}
+			v.VtepDevIndex = p.Attrs().Index
+		}
+		if err := l.h.LinkAdd(v); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("vxlan %q: %w", name, err)
+		}
+		if k, err = l.ByName(name); k == nil || err != nil {
+			return errors.Join(fmt.Errorf("vxlan %q: is gone", name), err)
+		}
+	}
+	for _, r := range t.Remotes {
+		n := &netlink.Neigh{LinkIndex: k.Attrs().Index, Family: unix.AF_BRIDGE, State: netlink.NUD_PERMANENT | netlink.NUD_NOARP, Flags: netlink.NTF_SELF,
+			IP: r.AsSlice(), HardwareAddr: make(net.HardwareAddr, 6)}
+		if err := l.h.NeighAppend(n); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("vxlan %q: remote %s: %w", name, r, err)
+		}
+	}
+	return l.Up(name)
+}
+
+// AddMacvlan makes a sub-interface of a link, born in the container under its
+// name.
+func (l *Links) AddMacvlan(parent, name string, mac net.HardwareAddr, mtu int, n *netns.Namespace) error {
+	p, err := l.ByName(parent)
+	if err != nil {
+		return err
+	}
+	if p == nil {
+		return fmt.Errorf("parent %q: there is no such link", parent)
+	}
+	m := &netlink.Macvlan{LinkAttrs: netlink.NewLinkAttrs(), Mode: netlink.MACVLAN_MODE_BRIDGE}
+	m.Name, m.ParentIndex, m.HardwareAddr = name, p.Attrs().Index, mac
+	m.MTU = min(mtu, p.Attrs().MTU)
+	m.Namespace = netlink.NsFd(int(n.Handle))
+	if err := l.h.LinkAdd(m); err != nil {
+		return fmt.Errorf("macvlan %q on %q: %w", name, parent, err)
+	}
+	return nil
+}
+
+// DeleteIn removes a link inside a namespace.
+func DeleteIn(n *netns.Namespace, name string) error {
+	l, err := In(n)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	return l.Delete(name)
+}
+
+// MoveIn moves a link of the host into a container, under another name, with the
+// addresses it has.
+func (l *Links) MoveIn(name, inside string, n *netns.Namespace) ([]netip.Prefix, error) {
+	k, err := l.ByName(name)
+	if err != nil {
+		return nil, err
+	}
+	if k == nil {
+		return nil, fmt.Errorf("device %q: there is no such link", name)
+	}
+	had, err := l.Prefixes(k)
+	if err != nil {
+		return nil, err
+	}
+	in, err := In(n)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	if clash, err := in.ByName(inside); clash != nil || err != nil {
+		return nil, errors.Join(fmt.Errorf("device %q: the container has a link %q", name, inside), err)
+	}
+	if err := l.h.LinkSetNsFd(k, int(n.Handle)); err != nil {
+		return nil, fmt.Errorf("device %q: %w", name, err)
+	}
+	moved, err := in.ByName(name)
+	if moved == nil || err != nil {
+		return had, errors.Join(fmt.Errorf("device %q: is not in the container", name), err)
+	}
+	if name != inside {
+		if err := in.h.LinkSetName(moved, inside); err != nil {
+			return had, fmt.Errorf("device %q: rename to %q: %w", name, inside, err)
+		}
+	}
+	return had, nil
+}
+
+// MoveOut gives a link back to the namespace of this process.
+func MoveOut(n *netns.Namespace, inside, name string) error {
+	in, err := In(n)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	k, err := in.ByName(inside)
+	if k == nil || err != nil {
+		return err
+	}
+	own, err := netns.Own()
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	if err := in.h.LinkSetDown(k); err != nil {
+		return err
+	}
+	if inside != name {
+		if err := in.h.LinkSetName(k, name); err != nil {
+			return err
+		}
+	}
+	return in.h.LinkSetNsFd(k, int(own.Handle))
+}
+
+// ForgetUDP removes conntrack's entries of UDP to ports of the host.
+func ForgetUDP(first, count uint16) error {
+	for _, f := range []netlink.InetFamily{unix.AF_INET, unix.AF_INET6} {
+		_, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, f, udpTo{first, count})
+		for end := time.Now().Add(time.Second); errors.Is(err, netlink.ErrDumpInterrupted) && time.Now().Before(end); {
+			_, err = netlink.ConntrackDeleteFilters(netlink.ConntrackTable, f, udpTo{first, count})
+		}
+		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAFNOSUPPORT) {
+			return err
+		}
+	}
+	return nil
+}
+
+// udpTo matches by the port that the client has sent to, which is the host's;
+// that of the container is in the answer's half of the entry.
+type udpTo struct{ first, count uint16 }
+
+func (u udpTo) MatchConntrackFlow(f *netlink.ConntrackFlow) bool {
+	p := f.Forward.DstPort
+	return f.Forward.Protocol == unix.IPPROTO_UDP && p >= u.first && p-u.first < u.count
+}

@@ -1,0 +1,202 @@
+// Package proxy serves published ports by a process: for clients that the packet
+// filter cannot translate (::1, and a family that the container does not have),
+// and so that the host's ports are really taken.
+package proxy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/hooks/network/config"
+	"github.com/tare-oci/tare/hooks/network/record"
+)
+
+// Job is all ports of one container.
+type Job struct {
+	Container int    `json:"container"` // pid; the proxy ends with it
+	PidFile   string `json:"pidFile"`
+	Ports     []Port `json:"ports"`
+}
+
+// Port is one published port and the container's addresses.
+type Port struct {
+	config.Port
+	IP4 netip.Addr `json:"ip4,omitzero"`
+	IP6 netip.Addr `json:"ip6,omitzero"`
+}
+
+// Run reads a Job, listens, says "ready" or why not, and serves until it gets
+// SIGTERM or the container ends.
+func Run(in io.Reader, out io.Writer) error {
+	var job Job
+	if err := json.NewDecoder(in).Decode(&job); err != nil {
+		return err
+	}
+	fail := func(err error) error { fmt.Fprintln(out, err); return err }
+	me, err := record.Identify(os.Getpid())
+	if err != nil {
+		return fail(err)
+	}
+	data, err := json.Marshal(me)
+	if err != nil {
+		return fail(err)
+	}
+	if err := record.WriteFile(job.PidFile, data); err != nil {
+		return fail(err)
+	}
+	defer os.Remove(job.PidFile)
+	fd, err := unix.PidfdOpen(job.Container, 0)
+	if err != nil {
+		return fail(fmt.Errorf("container's process %d: %w", job.Container, err))
+	}
+	for _, p := range job.Ports {
+		if err := serve(p); err != nil {
+			return fail(err)
+		}
+	}
+	fmt.Fprintln(out, "ready")
+	if c, ok := out.(io.Closer); ok {
+		c.Close()
+	}
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+		if n > 0 || err != nil && err != unix.EINTR {
+			return nil
+		}
+	}
+}
+
+// serve listens for one port or range, on each family by a socket of its own.
+func serve(p Port) error {
+	for i := range p.Count {
+		for _, family := range []string{"4", "6"} {
+			six := family == "6"
+			if p.Port.IP.IsValid() && p.Port.IP.Is6() != six {
+				continue
+			}
+			to := p.IP4
+			if six && p.IP6.IsValid() || !to.IsValid() {
+				to = p.IP6
+			}
+			target := netip.AddrPortFrom(to, p.Container+i).String()
+			host := ""
+			if p.Port.IP.IsValid() {
+				host = p.Port.IP.String()
+			}
+			at := net.JoinHostPort(host, strconv.Itoa(int(p.Host+i)))
+			err := listen(p.Proto, family, at, target)
+			if errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL) && host == "" {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func listen(proto, family, at, target string) error {
+	if proto == "udp" {
+		c, err := net.ListenPacket("udp"+family, at)
+		if err != nil {
+			return err
+		}
+		go datagrams(c, target)
+		return nil
+	}
+	l, err := net.Listen("tcp"+family, at)
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				if errors.Is(err, net.ErrClosed) {
+					return
+				}
+				time.Sleep(10 * time.Millisecond) // out of descriptors
+				continue
+			}
+			go stream(c.(*net.TCPConn), target)
+		}
+	}()
+	return nil
+}
+
+// stream copies both ways until both sides have ended; between two TCP sockets
+// the kernel moves the bytes (splice(2)).
+func stream(c *net.TCPConn, target string) {
+	defer c.Close()
+	d := net.Dialer{Timeout: 10 * time.Second}
+	o, err := d.DialContext(context.Background(), "tcp", target)
+	if err != nil {
+		return
+	}
+	back := o.(*net.TCPConn)
+	defer back.Close()
+	var wg sync.WaitGroup
+	half := func(dst, src *net.TCPConn) {
+		defer wg.Done()
+		_, _ = io.Copy(dst, src) // an end by error is an end
+		_ = dst.CloseWrite()
+	}
+	wg.Add(2)
+	go half(back, c)
+	go half(c, back)
+	wg.Wait()
+}
+
+// idle is how long the answers to a client of UDP are waited for.
+const idle = 90 * time.Second
+
+func datagrams(c net.PacketConn, target string) {
+	var mu sync.Mutex
+	clients := map[string]net.Conn{}
+	buf := make([]byte, 65536)
+	for {
+		n, from, err := c.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		mu.Lock()
+		o := clients[from.String()]
+		if o == nil {
+			if o, err = net.Dial("udp", target); err != nil {
+				mu.Unlock()
+				continue
+			}
+			clients[from.String()] = o
+			go func(o net.Conn) {
+				b := make([]byte, 65536)
+				for {
+					_ = o.SetReadDeadline(time.Now().Add(idle))
+					n, err := o.Read(b)
+					if err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
+						break
+					}
+					_, _ = c.WriteTo(b[:n], from)
+				}
+				mu.Lock()
+				delete(clients, from.String())
+				mu.Unlock()
+				o.Close()
+			}(o)
+		}
+		mu.Unlock()
+		_, _ = o.Write(buf[:n]) // UDP promises nothing
+	}
+}

@@ -1,0 +1,141 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+const insideEnv = "TARE_TEST_INSIDE"
+
+var (
+	runtimes = map[string]string{} // by name, those that are installed
+	hook     string                // tare-net
+	faulty   string                // tare-net that fails where TARE_NET_FAULT says
+	peerAt   string
+	workDir  string
+)
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	if os.Geteuid() != 0 {
+		fmt.Println("the network tests need root: skipped")
+		return 0
+	}
+	if os.Getenv(insideEnv) == "" {
+		return enter()
+	}
+	if err := setup(); err != nil {
+		fmt.Println("network tests:", err)
+		return 1
+	}
+	code := m.Run()
+	if err := os.RemoveAll(workDir); err != nil {
+		fmt.Println("network tests:", err)
+		code = 1
+	}
+	return code
+}
+
+// enter runs this program again in a mount and a network namespace of its own:
+// what it mounts and every name of a namespace is seen by nobody else.
+func enter() int {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), insideEnv+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS | unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	case err != nil:
+		fmt.Println("network tests: new namespaces:", err)
+		return 1
+	}
+	return 0
+}
+
+func setup() (err error) {
+	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
+		return err
+	}
+	if err := os.MkdirAll("/run/netns", 0o755); err != nil {
+		return err
+	}
+	// Names of namespaces, and what iptables locks.
+	for _, dir := range []string{"/run/netns"} {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"); err != nil {
+			return err
+		}
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	place := func(env, name string) (string, error) {
+		p := os.Getenv(env)
+		if p == "" {
+			p = filepath.Join("..", "..", name)
+		}
+		if p, err = filepath.Abs(p); err == nil {
+			_, err = os.Stat(p)
+		}
+		return p, err
+	}
+	if runtimes["tare"], err = place("TARE", "tare"); err != nil {
+		return fmt.Errorf("the runtime, built by `make`: %w", err)
+	}
+	if hook, err = place("TARE_NET", "tare-net"); err != nil {
+		return fmt.Errorf("the hook, built by `make`: %w", err)
+	}
+	for _, name := range []string{"runc", "crun"} {
+		if p, err := exec.LookPath(name); err == nil {
+			runtimes[name] = p
+		}
+	}
+	if workDir, err = os.MkdirTemp("", "tare-network-"); err != nil {
+		return err
+	}
+	if err := os.Chmod(workDir, 0o711); err != nil {
+		return err
+	}
+	peerAt, faulty = filepath.Join(workDir, "peer"), filepath.Join(workDir, "tare-net-fault")
+	if err := build(peerAt, "", "./peer"); err != nil {
+		return err
+	}
+	return build(faulty, "tare_net_fault", "../../hooks/network/cmd")
+}
+
+func build(out, tags, pkg string) error {
+	cmd := exec.Command("go", "build", "-tags="+tags, "-o", out, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", pkg, err, text)
+	}
+	return nil
+}
+
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skipf("%s is not installed", p)
+		}
+	}
+}
+
+func lines(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == '\n' })
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
