@@ -38,8 +38,6 @@ conmon                     conmon
 iptables                   iptables
 uidmap                     newuidmap
 containernetworking-plugins /usr/lib/cni/bridge
-slirp4netns                slirp4netns
-fuse-overlayfs             fuse-overlayfs
 qemu-system-x86            qemu-system-x86_64
 debootstrap                debootstrap
 e2fsprogs                  mkfs.ext4

@@ -65,4 +65,4 @@ END
 podman --runtime "$RT" build -q --network none -t "$N" . >/dev/null
 pbox "$N"
 podman rmi -f "$N" >/dev/null
-podman ps -aq | wc -l
+podman ps -aq --filter "name=$N" | wc -l
