@@ -132,6 +132,15 @@ differential: all ## hold tare against runc and crun with generated configs (as 
 bench: all ## compare tare with crun and runc (as root, about 10 minutes)
 	$(GO) run ./tests/bench --runtime tare=$(abspath $(TARE)) --peer crun=crun --peer runc=runc --out docs/bench.md
 
+.PHONY: bench-net
+bench-net: tare-net ## compare tare-net with Debian's CNI plugins (as root, about 1 minute)
+	@scripts/setup.sh test
+	$(GO) run ./tests/network/speed --hook $(abspath tare-net) --out docs/network.md
+
+.PHONY: network
+network: all ## run only the tests of the network hook (as root)
+	TARE=$(abspath $(TARE)) TARE_NET=$(abspath tare-net) $(GO) test -count=1 ./tests/network/...
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s) each
 	@scripts/fuzz.sh $(FUZZTIME)
@@ -171,6 +180,7 @@ install: all man ## install tare, its man pages and completion below DESTDIR and
 		install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man8/$${page##*/}; \
 	done
 	install -D -m 0644 contrib/completions/tare.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/tare
+	install -D -m 0644 contrib/completions/tare-net.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/tare-net
 
 .PHONY: clean
 clean: ## remove what make has built

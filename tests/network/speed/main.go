@@ -191,30 +191,43 @@ func run() error {
 			return err
 		}
 		id := "c" + strconv.Itoa(i)
-		b.cpu = 0
-		a, err := b.net("attach", id, strconv.Itoa(pid), "networks=web", fmt.Sprintf("ports=%d:80", 20000+i))
-		if err != nil {
+		// The kernel takes the namespaces of the round before apart in the
+		// background, under the lock that everything here needs.
+		time.Sleep(150 * time.Millisecond)
+		var a, ca, d, cd, us, them time.Duration
+		var res json.RawMessage
+		ours := func(took *time.Duration, args ...string) (err error) {
+			b.cpu = 0
+			*took, err = b.net(args...)
+			us += b.cpu
 			return err
 		}
-		us := b.cpu
-		b.cpu = 0
-		ca, res, err := b.add(id, other, 30000+i)
-		if err != nil {
+		theirs := func(f func() error) error {
+			b.cpu = 0
+			err := f()
+			them += b.cpu
 			return err
 		}
-		them := b.cpu
-		b.cpu = 0
-		d, err := b.net("detach", id)
-		if err != nil {
-			return err
+		steps := []func() error{
+			func() error {
+				return ours(&a, "attach", id, strconv.Itoa(pid), "networks=web", fmt.Sprintf("ports=%d:80", 20000+i))
+			},
+			func() error {
+				return theirs(func() (err error) { ca, res, err = b.add(id, other, 30000+i); return err })
+			},
+			func() error { return ours(&d, "detach", id) },
+			func() error {
+				return theirs(func() (err error) { cd, err = b.del(id, other, 30000+i, res); return err })
+			},
 		}
-		us += b.cpu
-		b.cpu = 0
-		cd, err := b.del(id, other, 30000+i, res)
-		if err != nil {
-			return err
+		if i%2 == 1 { // who comes first has what the other has left
+			steps[0], steps[1], steps[2], steps[3] = steps[1], steps[0], steps[3], steps[2]
 		}
-		them += b.cpu
+		for _, step := range steps {
+			if err := step(); err != nil {
+				return err
+			}
+		}
 		b.drop()
 		if i < 2 {
 			continue // the first ones make bridges, tables and chains

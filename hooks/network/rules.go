@@ -1,0 +1,109 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/tare-oci/tare/hooks/network/config"
+	"github.com/tare-oci/tare/hooks/network/firewall"
+	"github.com/tare-oci/tare/hooks/network/publish"
+	"github.com/tare-oci/tare/hooks/network/record"
+)
+
+// endpoint is what the packet filter has to know of a record.
+func endpoint(a *record.Attachment) firewall.Endpoint {
+	p := firewall.Endpoint{Owner: a.Key, Veth: a.Link, Ports: a.Ports, Floating: a.Floating, Class: a.Class, Spoof: a.Spoof}
+	p.MAC, _ = net.ParseMAC(a.MAC) // written by us
+	for _, ip := range a.IPs {
+		p.IPs = append(p.IPs, ip.Addr())
+	}
+	return p
+}
+
+// rules publishes ports and adds the other elements of the packet filter.
+func (w *work) rules() error {
+	w.a.Spoof = w.n.SpoofCheck && w.req.Spoof != "off" && w.m.Bridge != ""
+	if w.first {
+		w.a.Class, w.a.Floating = w.class(), w.req.Floating
+	}
+	if err := w.ports(); err != nil {
+		return err
+	}
+	if err := w.at("record-rules"); err != nil {
+		return err
+	}
+	// Before the rules: after a kill here gc knows which elements to remove.
+	if err := w.store.Save(w.a); err != nil {
+		return err
+	}
+	if err := w.at("firewall"); err != nil {
+		return err
+	}
+	f, err := w.filter(w.a.Firewall)
+	if err != nil {
+		return err
+	}
+	p := endpoint(w.a)
+	w.later(func() error { return f.Detach(w.m.Network, p) })
+	if err := f.Attach(w.m.Network, p); err != nil {
+		return err
+	}
+	if err := w.floating(); err != nil {
+		return err
+	}
+	return w.forgetUDP(w.a.Ports)
+}
+
+// ports reserves what is published, on the first network that can.
+func (w *work) ports() error {
+	if !w.first || len(w.req.Ports) == 0 {
+		return nil
+	}
+	if err := w.at("ports"); err != nil {
+		return err
+	}
+	if w.n.Internal {
+		return fmt.Errorf("annotation %sports: network %q is internal, nothing is published", config.Prefix, w.n.Name)
+	}
+	lock, err := w.store.Lock("ports", w.LockWait)
+	if err != nil {
+		return err
+	}
+	got, err := w.book().Reserve(w.a.Key, w.a.ID, w.req.Ports)
+	lock.Unlock()
+	var taken *publish.Conflict
+	if errors.As(err, &taken) && w.gcDead() > 0 {
+		// A container that died without its poststop hook had it.
+		if lock, err = w.store.Lock("ports", w.LockWait); err != nil {
+			return err
+		}
+		got, err = w.book().Reserve(w.a.Key, w.a.ID, w.req.Ports)
+		lock.Unlock()
+	}
+	if err != nil {
+		return err
+	}
+	w.a.Ports = got
+	w.later(func() error { w.book().Release(w.a.Key, got); return nil })
+	return nil
+}
+
+// floating gives the host the address that stands for the container outside.
+func (w *work) floating() error {
+	if !w.a.Floating.IsValid() {
+		return nil
+	}
+	if err := w.at("floating-ip"); err != nil {
+		return err
+	}
+	k, err := w.links.RouteLink(w.a.Floating)
+	if err != nil {
+		return err
+	}
+	w.a.Uplink = k.Attrs().Name
+	host := netip.PrefixFrom(w.a.Floating, 32)
+	w.later(func() error { return w.links.DelAddress(w.a.Uplink, host) })
+	return w.links.AddAddress(k, host)
+}

@@ -1,0 +1,230 @@
+package network
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The table of docs/network.md names tests that exist.
+func TestTableOfChecks(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/network.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, _ := filepath.Glob("*_test.go")
+	var code strings.Builder
+	for _, s := range sources {
+		b, _ := os.ReadFile(s)
+		code.Write(b)
+	}
+	rows := regexp.MustCompile(`(?m)^\| (N-\d\d) \| .* \| (.*) \|$`).FindAllStringSubmatch(string(doc), -1)
+	seen := map[string]bool{}
+	for _, r := range rows {
+		seen[r[1]] = true
+		for _, name := range regexp.MustCompile(`Test\w+`).FindAllString(r[2], -1) {
+			if !strings.Contains(code.String(), "func "+name+"(") {
+				t.Errorf("%s: there is no %s", r[1], name)
+			}
+		}
+	}
+	for _, group := range [][2]int{{1, 15}, {20, 37}, {40, 48}, {50, 55}, {60, 66}, {70, 75}} {
+		for n := group[0]; n <= group[1]; n++ {
+			if id := fmt.Sprintf("N-%02d", n); !seen[id] {
+				t.Errorf("the table lacks %s", id)
+			}
+		}
+	}
+}
+
+// N-21: the check bites: without the test of the bridge the gateway becomes the
+// sender of what two containers of one bridge say to each other.
+func TestN21Mutation(t *testing.T) {
+	l := newLab(t)
+	l.web("")
+	l.bridgeFilter("1")
+	c1, c2 := l.box("c1", "networks=web").up(), l.box("c2", "networks=web").up()
+	if p := c1.ask("tcp", c2.ip4()+":80"); p != c1.ip4() {
+		t.Fatalf("with it the peer is %q", p)
+	}
+	l.in(l.h, "nft", "insert", "rule", "inet", "tare-net", "postrouting", "ip", "saddr", "172.30.0.0/16", "masquerade")
+	if p := c1.ask("tcp", c2.ip4()+":81"); p != "172.30.0.1" {
+		t.Errorf("without it the peer is %q", p)
+	}
+}
+
+// N-33: iptables is run at most twice for each family, and what it saves it can
+// restore.
+func TestN33Iptables(t *testing.T) {
+	need(t, "strace", "iptables-nft")
+	l := newLab(t)
+	l.env = []string{"TARE_NET_IPTABLES=nft"}
+	l.keepsTables("nft")
+	reload := func() {
+		for _, p := range []string{"iptables-nft", "ip6tables-nft"} {
+			if r := l.in(l.h, "sh", "-c", p+"-save -c >"+l.dir+"/saved && "+p+"-restore -c <"+l.dir+"/saved"); r.code != 0 {
+				t.Errorf("%s: %s", p, r.err)
+			}
+		}
+	}
+	reload() // makes all chains that the program itself knows
+	l.before = l.picture()
+	l.web(`"firewall": "iptables"`)
+	l.server(l.w, "80")
+	l.box("first", "networks=web").up()
+	out := filepath.Join(l.dir, "trace")
+	pid := itoa(l.sleeper())
+	r := l.in(l.h, append([]string{"strace", "-f", "-qq", "-e", "trace=execve", "-o", out, l.hook}, l.hookArgs("attach", "x1", pid, "networks=web", "ports=8081:80,8082-8090:82-90/udp")[1:]...)...)
+	trace, _ := os.ReadFile(out)
+	if n := strings.Count(string(trace), ") = 0") - 1; r.code != 0 || n > 4 {
+		t.Errorf("%d programs: %s\n%s", n, r.err, trace)
+	}
+	l.tn("detach", "x1")
+	c := l.box("c1", "networks=web", "ports=8080:80").up()
+	reload()
+	if p := c.ask("tcp", "203.0.113.2:80"); p != "203.0.113.1" {
+		t.Errorf("outwards: %q", p)
+	}
+	if p := l.ask(l.w, "tcp", "203.0.113.1:8080"); p != "203.0.113.2" {
+		t.Errorf("published: %q", p)
+	}
+}
+
+// N-64: many cycles change no count. TARE_NET_SOAK sets their number.
+func TestN64Soak(t *testing.T) {
+	l := newLab(t)
+	l.web("")
+	n := 60
+	if s := os.Getenv("TARE_NET_SOAK"); s != "" {
+		n, _ = strconv.Atoi(s)
+	}
+	pid := itoa(l.sleeper())
+	var before string
+	var took []time.Duration
+	for i := range n {
+		start := time.Now()
+		l.tn("attach", "x"+itoa(i%7), pid, "networks=web", "ports=8080:80,8053:53/udp")
+		l.tn("detach", "x"+itoa(i%7))
+		took = append(took, time.Since(start))
+		if i == 0 {
+			before = l.picture() + strings.Join(l.files(), "\n")
+		}
+	}
+	if after := l.picture() + strings.Join(l.files(), "\n"); after != before {
+		t.Errorf("after %d cycles:\n%s", n, difference(before, after))
+	}
+	if left, _ := filepath.Glob(l.state + "/locks/*"); len(left) > 8 {
+		t.Errorf("locks: %v", left)
+	}
+	median := func(d []time.Duration) time.Duration {
+		c := append([]time.Duration{}, d...)
+		for i := range c {
+			for j := i; j > 0 && c[j] < c[j-1]; j-- {
+				c[j], c[j-1] = c[j-1], c[j]
+			}
+		}
+		return c[len(c)/2]
+	}
+	t.Logf("%d cycles; the first third %s each, the last %s", n, median(took[:n/3]), median(took[2*n/3:]))
+}
+
+// N-65: what is translated is about as fast as what is not. The bound is wide,
+// for the machine may have other things to do; the figures are printed.
+func TestN65Throughput(t *testing.T) {
+	l := newLab(t)
+	l.web(`"directRouting": true`)
+	l.ip("-n", l.w, "route", "add", "172.30.0.0/16", "via", "203.0.113.1")
+	l.box("c1", "networks=web", "ports=8080:80").up()
+	const size = 96 << 20
+	best := map[string]float64{}
+	for range 12 {
+		for _, to := range []string{"172.30.0.2:80", "203.0.113.1:8080"} {
+			r := l.in(l.w, peerAt, "pour", to, strconv.Itoa(size))
+			s, err := strconv.ParseFloat(strings.TrimSpace(r.out), 64)
+			if err != nil {
+				t.Fatal(r.err)
+			}
+			best[to] = max(best[to], size*8/s/1e9)
+		}
+	}
+	direct, translated := best["172.30.0.2:80"], best["203.0.113.1:8080"]
+	t.Logf("from outside: routed %.1f Gbit/s, published %.1f Gbit/s, %.2f", direct, translated, translated/direct)
+	if translated < direct*0.6 {
+		t.Errorf("translated %.1f Gbit/s, direct %.1f", translated, direct)
+	}
+}
+
+// N-75: inject changes a config once.
+func TestN75Inject(t *testing.T) {
+	l := newLab(t)
+	l.web("")
+	c := l.bare("c1")
+	c.write()
+	path := c.bundle + "/config.json"
+	l.tn("inject", path, "networks=web", "ports=8080:80")
+	once, _ := os.ReadFile(path)
+	l.tn("inject", path, "networks=web", "ports=8080:80")
+	twice, _ := os.ReadFile(path)
+	if string(once) != string(twice) || !strings.Contains(string(once), prefix+"ports") {
+		t.Errorf("once:\n%s\ntwice:\n%s", once, twice)
+	}
+	if r := l.net("inject", path, "prots=8080:80"); r.code != 1 || !strings.Contains(r.err, "prots") {
+		t.Errorf("a typing mistake: %d %s", r.code, r.err)
+	}
+	if r := run(nil, runtimes["tare"], "check", "--bundle", c.bundle); strings.Contains(r.out+r.err, "hooks") {
+		t.Errorf("tare check: %s%s", r.out, r.err)
+	}
+	// `tare spec --network` writes the same hooks.
+	spec := l.dir + "/spec"
+	l.must(os.MkdirAll(spec+"/rootfs", 0o755))
+	if r := run(nil, runtimes["tare"], "spec", "--bundle", spec, "--network", "web"); r.code != 0 {
+		t.Fatal(r.err)
+	}
+	data, _ := os.ReadFile(spec + "/config.json")
+	if text := string(data); strings.Count(text, "/tare-net\"") != 2 || !strings.Contains(text, `"`+prefix+`networks": "web"`) {
+		t.Errorf("tare spec --network: %s", text)
+	}
+}
+
+// N-75: podman runs the hook from a hooks directory.
+func TestN75Podman(t *testing.T) {
+	if _, err := exec.LookPath("podman"); err != nil {
+		t.Log("podman is not installed; the same hook is run by tare, runc and crun")
+		return
+	}
+	l := newLab(t)
+	l.web("")
+	hooks := l.dir + "/hooks.d"
+	l.must(os.MkdirAll(hooks, 0o755))
+	l.must(os.WriteFile(hooks+"/tare-net.json", []byte(fmt.Sprintf(`{"version": "1.0.0", "hook": {"path": %q, "args": ["tare-net", "--state", %q, "--config", %q]},
+		"when": {"annotations": {"^io\\.github\\.tare-oci\\.net\\.networks$": ".*"}}, "stages": ["createRuntime", "poststop"]}`, l.hook, l.state, l.config)), 0o644))
+	root := l.dir + "/podroot"
+	l.makeRoot(root)
+	base := []string{"podman", "--root", l.dir + "/pod/root", "--runroot", l.dir + "/pod/run", "--tmpdir", l.dir + "/pod/tmp", "--storage-driver", "vfs",
+		"--cgroup-manager", "cgroupfs", "--events-backend", "none", "--hooks-dir", hooks}
+	name := "tn" + itoa(os.Getpid()) + "pod"
+	r := l.in(l.h, append(base, "run", "-d", "--name", name, "--network", "none", "--cgroups", "disabled", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "--annotation", prefix+"networks=web", "--annotation", prefix+"ports=8080:80",
+		"--rootfs", root, "/peer", "serve", "80")...)
+	if r.code != 0 {
+		t.Logf("podman cannot run here: %s", r.err)
+		return
+	}
+	id := strings.TrimSpace(r.out)
+	if p := l.ask(l.w, "tcp", "203.0.113.1:8080"); p != "203.0.113.2" {
+		t.Errorf("published: %q (%s)", p, r.err)
+	}
+	if out := l.tn("list"); !strings.Contains(out, id) {
+		t.Errorf("list: %s", out)
+	}
+	if r := l.in(l.h, append(base, "rm", "-f", "-t", "0", name)...); r.code != 0 {
+		t.Errorf("podman rm: %s", r.err)
+	}
+	l.waitFor("the hook after podman rm", func() bool { return !strings.Contains(l.tn("list"), id) })
+	l.ip("-n", l.h, "link", "show") // the namespace is still whole
+}
