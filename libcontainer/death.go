@@ -42,6 +42,10 @@ func (h *host) deathError(ws syscall.WaitStatus) error {
 			}
 			return fmt.Errorf("linux.resources.memory.limit: init was killed because the memory limit of %s bytes is too low", limit)
 		}
+		if limit := h.forgottenLimit(); limit != "" && ws.Signal() == syscall.SIGKILL {
+			return fmt.Errorf("linux.resources.memory.limit: init was killed, probably because the memory limit of %s bytes is too low; "+
+				"systemd has removed the cgroup that knew (journalctl -k may still)", limit)
+		}
 		return fmt.Errorf("init was killed by %s (signal %d)", ws.Signal(), int(ws.Signal()))
 	}
 	return fmt.Errorf("init exited with status %d without a report", ws.ExitStatus())

@@ -3,6 +3,8 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 
@@ -126,6 +128,25 @@ func (h *host) scopeFollows() bool {
 		}
 	}
 	return false
+}
+
+// forgottenLimit is the memory limit of a scope whose cgroup is gone with all that
+// it has counted: systemd removes one that has lost its last process.
+func (h *host) forgottenLimit() string {
+	if h.rec.Unit == "" || h.exec {
+		return ""
+	}
+	for i := range h.plan.Ops {
+		op := &h.plan.Ops[i]
+		if op.Code != plan.OpCgroupWrite || op.Field != "linux.resources.memory.limit" {
+			continue
+		}
+		dir, _, limit := op.CgroupWriteArgs()
+		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+			return limit
+		}
+	}
+	return ""
 }
 
 // cgroupAt finds a directory in the record.

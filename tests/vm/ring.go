@@ -48,6 +48,9 @@ var boots = []boot{
 	{"cgroup v1", appendV1, []suiteOf{
 		{"tests/integration", "vm", []string{"-test.run=" + underV1}},
 	}},
+	{"hybrid", "systemd.unified_cgroup_hierarchy=0", []suiteOf{
+		{"tests/integration", "vm", []string{"-test.run=^TestSystemd$/^(default|limits|update|create_fails)$"}},
+	}},
 }
 
 // appendV1 has systemd mount the v1 controllers, each hierarchy by itself.
