@@ -18,11 +18,13 @@ HOSTARCH := $(shell $(GO) env GOHOSTARCH)
 TARE    ?= tare
 OUT     := build/out
 
+# tare is two programs in one file: see internal/whole.
+WHOLE    := internal/whole/bin
 MODULE   := github.com/tare-oci/tare
 GO_TAGS  := urfave_cli_no_docs,urfave_cli_no_suggest
 GO_LD    := -s -w -X $(MODULE)/internal/version.commit=$(COMMIT) \
 	$(if $(VERSION),-X $(MODULE)/internal/version.version=$(VERSION))
-GO_BUILD := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -buildvcs=false -tags $(GO_TAGS) -ldflags '$(GO_LD)'
+GO_BUILD := CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -buildvcs=false -ldflags '$(GO_LD)'
 
 # ---- the init: a static C program without a libc and without relocations ------
 
@@ -53,7 +55,7 @@ INIT_ARCH_arm64 := -mno-outline-atomics -mstack-protector-guard=sysreg \
 	-mstack-protector-guard-reg=tpidr_el0 -mstack-protector-guard-offset=0 -Wl,-z,norelro
 
 .PHONY: all
-all: tare tare-net ## build the init, tare and its network hook (default)
+all: tare tare-seccomp tare-net ## build the init, tare, its network hook, and tare-seccomp if libseccomp-dev is there (default)
 
 $(INIT_BIN)/%/init: $(INIT_SRC) $(INIT_HDR) scripts/check-init.sh Makefile
 	@mkdir -p $(@D)
@@ -65,7 +67,17 @@ init: $(INIT_BIN)/$(GOARCH)/init ## compile only the init
 
 .PHONY: tare
 tare: $(INIT_BIN)/$(GOARCH)/init ## build tare (GOARCH=arm64 for the other machine)
-	GOARCH=$(GOARCH) $(GO_BUILD) -o $(TARE) .
+	GOARCH=$(GOARCH) $(GO_BUILD) -tags $(GO_TAGS) -o $(WHOLE)/$(GOARCH)/tare .
+	GOARCH=$(GOARCH) $(GO_BUILD) -tags tare_front -o $(TARE) .
+
+# The one program with a C library. Machines without libseccomp's header do without.
+.PHONY: tare-seccomp
+tare-seccomp: ## build the libseccomp back-end, where a C compiler and libseccomp's header are
+	@if ! printf '#include <seccomp.h>\n' | $(CC_$(HOSTARCH)) -fsyntax-only -x c - 2>/dev/null; then \
+		echo "tare-seccomp is left out: no C compiler, or no seccomp.h (libseccomp-dev)"; \
+	else \
+		CGO_ENABLED=1 CC=$(CC_$(HOSTARCH)) GOARCH=$(HOSTARCH) $(GO) build -trimpath -buildvcs=false -tags libseccomp -ldflags '-s -w' -o $@ ./cmd/tare-seccomp; \
+	fi
 
 .PHONY: tare-net
 tare-net: ## build the network hook, a program of its own
@@ -101,6 +113,12 @@ test: ## install what is missing, and run every ring that this host can run, wit
 .PHONY: integration
 integration: all ## run only the integration tests (as root)
 	TARE=$(abspath $(TARE)) $(GO) test -count=1 ./tests/integration/...
+
+.PHONY: test-vm
+test-vm: ## run only the tests that need cgroup v2, systemd or AppArmor, in a virtual machine (as root)
+	@scripts/setup.sh test
+	@$(MAKE) --no-print-directory -s all
+	$(GO) run ./tests/rings --only vm
 
 .PHONY: conformance
 conformance: all ## run only the validation programs of the OCI runtime-tools (as root)
@@ -156,6 +174,7 @@ man: $(MAN_PAGES) ## make the man pages from man/*.md, in build/out/man
 .PHONY: install
 install: all man ## install tare, its man pages and completion below DESTDIR and PREFIX (/usr/local)
 	install -D -m 0755 $(TARE) $(DESTDIR)$(PREFIX)/sbin/tare
+	@if [ -e tare-seccomp ]; then install -D -m 0755 tare-seccomp $(DESTDIR)$(PREFIX)/libexec/tare/tare-seccomp; fi
 	install -D -m 0755 tare-net $(DESTDIR)$(PREFIX)/sbin/tare-net
 	@for page in $(MAN_PAGES); do \
 		install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man8/$${page##*/}; \
@@ -165,7 +184,7 @@ install: all man ## install tare, its man pages and completion below DESTDIR and
 
 .PHONY: clean
 clean: ## remove what make has built
-	rm -rf tare tare-net $(OUT) $(INIT_BIN)/*/init
+	rm -rf tare tare-seccomp tare-net $(OUT) $(INIT_BIN)/*/init
 
 .PHONY: help
 help: ## list the targets

@@ -54,7 +54,11 @@ struct ctx {
 
 	u8 gated; /* past the gate: reports go into the fifo, where start reads them */
 	u8 mask_attached, null_attached; /* a detached mount can be attached once, then cloned */
+	u8 root_over; /* the root lies over the old one already */
+	u8 exposed; /* dumpable, for the time being */
 	u8 cwd_done;
+	u8 filtered; /* a system call filter is in force */
+	u8 handing; /* another thread hands its listener to the host */
 	u8 umask_set; /* identity has set the program's; until then it is 0, for exact modes */
 	u8 no_setattr; /* this kernel has no mount_setattr(2) */
 
@@ -121,6 +125,9 @@ int attach(struct ctx *c, int tree, int target);
 int attach_with(struct ctx *c, int tree, int target, u64 attr, u64 rattr);
 ulong ms_flags(u32 attr);
 
+/* op_seccomp.c */
+void listener_closed(struct ctx *c);
+
 /* op_proc.c */
 int open_proc(struct ctx *c);
 
@@ -136,6 +143,8 @@ HANDLER(cgroup_join);
 HANDLER(oom_score);
 HANDLER(ns_join);
 HANDLER(unshare);
+HANDLER(expose);
+HANDLER(time_open);
 HANDLER(time_offset);
 HANDLER(fork);
 HANDLER(become_root);
@@ -165,6 +174,7 @@ HANDLER(sysctl);
 HANDLER(mask_prepare);
 HANDLER(path_readonly);
 HANDLER(path_mask);
+HANDLER(hook_state);
 HANDLER(rlimit);
 HANDLER(personality);
 HANDLER(scheduler);
@@ -175,6 +185,7 @@ HANDLER(stdio_owner);
 HANDLER(lsm_exec);
 HANDLER(no_new_privs);
 HANDLER(seccomp);
+HANDLER(seccomp_notify);
 HANDLER(caps_bound);
 HANDLER(cwd_make);
 HANDLER(identity);
@@ -188,3 +199,7 @@ HANDLER(outlive);
 HANDLER(gate);
 HANDLER(fd_close);
 HANDLER(exec);
+HANDLER(ns_enter);
+HANDLER(cpu_enter);
+HANDLER(root_enter);
+HANDLER(console);

@@ -22,6 +22,9 @@ static int dispatch(struct ctx *c, const struct op *op)
 	switch ((enum op_code)op->code) {
 	case OP_CGROUP_MAKE:
 	case OP_CGROUP_WRITE:
+	case OP_UNIT_START:
+	case OP_DEVICE_FILTER:
+	case OP_CGROUP_OWNER:
 	case OP_NET_MAKE:
 	case OP_NS_OPEN:
 	case OP_TREE_OPEN:
@@ -36,6 +39,12 @@ static int dispatch(struct ctx *c, const struct op *op)
 	case OP_RDT_JOIN:
 	case OP_NETDEV_MOVE:
 	case OP_HOOK:
+	case OP_TARGET_OPEN:
+	case OP_CGROUP_OPEN:
+	case OP_ROOT_OPEN:
+	case OP_CONSOLE_OPEN:
+	case OP_SPAWN_AFFINITY:
+	case OP_PIDFD_SEND:
 		return 0; /* the host's */
 	case OP_SPAWN: { /* the host's; the cgroup that this process was born into is not to stay open */
 		owned_fd cgroup = op_slot(c, op, SPAWN_CGROUP);
@@ -52,6 +61,8 @@ static int dispatch(struct ctx *c, const struct op *op)
 		CASE(OOM_SCORE, oom_score)
 		CASE(NS_JOIN, ns_join)
 		CASE(UNSHARE, unshare)
+		CASE(EXPOSE, expose)
+		CASE(TIME_OPEN, time_open)
 		CASE(TIME_OFFSET, time_offset)
 		CASE(FORK, fork)
 		CASE(BECOME_ROOT, become_root)
@@ -81,6 +92,7 @@ static int dispatch(struct ctx *c, const struct op *op)
 		CASE(MASK_PREPARE, mask_prepare)
 		CASE(PATH_READONLY, path_readonly)
 		CASE(PATH_MASK, path_mask)
+		CASE(HOOK_STATE, hook_state)
 		CASE(RLIMIT, rlimit)
 		CASE(PERSONALITY, personality)
 		CASE(SCHEDULER, scheduler)
@@ -91,6 +103,7 @@ static int dispatch(struct ctx *c, const struct op *op)
 		CASE(LSM_EXEC, lsm_exec)
 		CASE(NO_NEW_PRIVS, no_new_privs)
 		CASE(SECCOMP, seccomp)
+		CASE(SECCOMP_NOTIFY, seccomp_notify)
 		CASE(CAPS_BOUND, caps_bound)
 		CASE(CWD_MAKE, cwd_make)
 		CASE(IDENTITY, identity)
@@ -104,6 +117,10 @@ static int dispatch(struct ctx *c, const struct op *op)
 		CASE(GATE, gate)
 		CASE(FD_CLOSE, fd_close)
 		CASE(EXEC, exec)
+		CASE(NS_ENTER, ns_enter)
+		CASE(CPU_ENTER, cpu_enter)
+		CASE(ROOT_ENTER, root_enter)
+		CASE(CONSOLE, console)
 #undef CASE
 	}
 	return fail(c, STEP_CHECK, -EINVAL);
@@ -180,6 +197,11 @@ void init_main(int argc, char **argv)
 	if (argc != 2 || parse_u32(argv[1], &base) || base < 3 || base > 1 << 20)
 		sys_exit(127); /* started by hand */
 	c->sync = (int)base;
+	/* Blocked since before the clone, so that none could reach the runtime's
+	 * handlers in a child that had the runtime's memory. Those that came meanwhile
+	 * have their effect now. */
+	u64 none = 0;
+	(void)sys4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &none, NULL, sizeof none);
 	/* Who am I: a fresh process in the runtime's user namespace with all of its
 	 * privilege. Nobody in a namespace joined later may ptrace it. */
 	(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);

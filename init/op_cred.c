@@ -2,8 +2,8 @@
 #include "ctx.h"
 
 #include <linux/capability.h>
-#include <linux/seccomp.h>
 
+#define PR_SET_DUMPABLE 4
 #define PR_CAPBSET_DROP 24
 #define PR_SET_NO_NEW_PRIVS 38
 #define PR_SET_KEEPCAPS 8
@@ -80,19 +80,6 @@ HANDLER(no_new_privs)
 	return r < 0 ? fail(c, STEP_PRCTL, r) : 0;
 }
 
-HANDLER(seccomp)
-{
-	u32 len;
-	struct {
-		u16 len;
-		const u8 *filter;
-	} prog;
-	prog.filter = op_blob(c, op, SECCOMP_FILTER, &len);
-	prog.len = (u16)(len / 8);
-	long r = sys3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, op->num[SECCOMP_FLAGS], &prog);
-	return r < 0 ? fail(c, STEP_SECCOMP, r) : 0;
-}
-
 /* Before the ids change, because afterwards CAP_SETPCAP is gone. */
 HANDLER(caps_bound)
 {
@@ -141,6 +128,9 @@ HANDLER(identity)
 	(void)sys1(__NR_umask, op->num[IDENTITY_UMASK]);
 	c->umask_set = 1;
 	(void)sys5(__NR_prctl, PR_SET_KEEPCAPS, 0, 0, 0, 0);
+	/* A change of ids sets it to fs.suid_dumpable; others of the same user in the
+	 * container may still not look into this process. */
+	(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
 	return 0;
 }
 

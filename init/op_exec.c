@@ -205,20 +205,20 @@ HANDLER(gate)
 {
 	char b;
 	const int gate = c->slots[SLOT_GATE];
-	const int keep[3] = {gate, op_slot(c, op, GATE_STDOUT), op_slot(c, op, GATE_STDERR)};
+	const int keep[4] = {gate, op_slot(c, op, GATE_STDOUT), op_slot(c, op, GATE_STDERR), c->slots[SLOT_STATE]};
 	/* Nothing of the host stays open while it waits, perhaps for days, but the
-	 * fifo and the files that the config names for the output of hooks: the socket
-	 * is to a creator that is gone. */
-	if (close_but((u32)c->sync, keep, 3) < 0) {
+	 * fifo, the files that the config names for the output of hooks, and their
+	 * state: the socket is to a creator that is gone. */
+	if (close_but((u32)c->sync, keep, 4) < 0) {
 		for (u32 fd = (u32)c->sync; fd <= c->last_fd; fd++)
-			if (!among((int)fd, keep, 3))
+			if (!among((int)fd, keep, 4))
 				(void)sys_close((int)fd);
 		for (u32 i = 0; i < c->nslots; i++)
-			if (c->slots[i] >= 0 && !among(c->slots[i], keep, 3))
+			if (c->slots[i] >= 0 && !among(c->slots[i], keep, 4))
 				(void)sys_close(c->slots[i]);
 	}
 	for (u32 i = 0; i < c->nslots; i++)
-		if (!among(c->slots[i], keep, 3))
+		if (!among(c->slots[i], keep, 4))
 			c->slots[i] = -EBADF;
 	c->sync = -EBADF;
 	c->gated = 1;
@@ -241,10 +241,8 @@ static void default_signals(void)
 		void *restorer;
 		u64 mask;
 	} act = {0};
-	u64 none = 0;
 	for (size_t i = 0; i < sizeof kept; i++)
-		(void)sys4(__NR_rt_sigaction, kept[i], &act, NULL, sizeof none);
-	(void)sys4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &none, NULL, sizeof none);
+		(void)sys4(__NR_rt_sigaction, kept[i], &act, NULL, sizeof act.mask);
 }
 
 /* What a program inherits: descriptors and signals. It comes before the filter,

@@ -28,7 +28,7 @@ static s64 now_ms(void)
 static int state_file(struct ctx *c, const struct op *op)
 {
 	char pid[24];
-	owned_fd fd = (int)sys2(__NR_memfd_create, "state", 1 /* MFD_CLOEXEC */);
+	owned_fd fd = (int)sys2(__NR_memfd_create, "state", 1 | 2 /* MFD_CLOEXEC, MFD_ALLOW_SEALING */);
 	if (fd < 0)
 		return fail(c, STEP_MEMFD_CREATE, fd);
 	(void)put_num(pid, 0, sizeof pid, (u64)sys0(__NR_getpid));
@@ -44,6 +44,31 @@ static int state_file(struct ctx *c, const struct op *op)
 	}
 	(void)sys3(__NR_lseek, fd, 0, 0);
 	return take_fd(&fd);
+}
+
+/* Under RLIMIT_FSIZE the file can be written only before: so it is there already,
+ * and sealed, because one hook after the other reads it. */
+HANDLER(hook_state)
+{
+	/* the state stands at the same places in both ops */
+	_Static_assert(HOOK_STATE_STATE_HEAD == HOOK_RUN_STATE_HEAD && HOOK_STATE_STATE_TAIL == HOOK_RUN_STATE_TAIL, "state");
+	owned_fd fd = state_file(c, op);
+	if (fd < 0)
+		return fd;
+	long r = sys3(__NR_fcntl, fd, 1033 /* F_ADD_SEALS */, 15 /* seal, shrink, grow, write */);
+	if (r < 0)
+		return fail(c, STEP_MEMFD_CREATE, r);
+	c->slots[SLOT_STATE] = take_fd(&fd);
+	return 0;
+}
+
+static int prepared_state(struct ctx *c)
+{
+	long fd = sys3(__NR_fcntl, c->slots[SLOT_STATE], F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return fail(c, STEP_MEMFD_CREATE, fd);
+	(void)sys3(__NR_lseek, fd, 0, 0);
+	return (int)fd;
 }
 
 /* Keeps the end of what the hook prints; that is where the reason stands. */
@@ -157,7 +182,7 @@ HANDLER(hook_run)
 		detail(c, op_str(c, op, HOOK_RUN_PATH));
 		detail(c, "\": ");
 	}
-	owned_fd in = state_file(c, op);
+	owned_fd in = op->flags & FLAG_STATE_PREPARED ? prepared_state(c) : state_file(c, op);
 	if (in < 0)
 		return in;
 	long r = sys2(__NR_pipe2, out, O_CLOEXEC);

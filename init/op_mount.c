@@ -163,6 +163,12 @@ HANDLER(mount_fs)
 		return r < 0 ? r : set_attr(c, mnt, 0, op->num[MOUNT_FS_PROPAGATION], 0);
 	}
 	owned_fd mnt = new_fs(c, op, op_str(c, op, MOUNT_FS_TYPE), op_str(c, op, MOUNT_FS_SOURCE));
+	if (mnt == -EPERM && op->num[MOUNT_FS_ELSE]) { /* a namespace that it shows belongs to others */
+		int tree = op_slot(c, op, MOUNT_FS_ELSE);
+		u64 attr = op->num[MOUNT_FS_ATTR] | MOUNT_ATTR_RDONLY;
+		int r = attach_with(c, tree, target, attr, attr);
+		return r < 0 ? r : set_attr(c, tree, 0, op->num[MOUNT_FS_PROPAGATION], 0);
+	}
 	if (mnt < 0)
 		return mnt;
 	int r = from < 0 ? 0 : copy_up(c, from, mnt, keep_mode);
@@ -208,11 +214,25 @@ HANDLER(mount_bind)
 	return set_attr(c, tree, 0, op->num[MOUNT_BIND_PROPAGATION], 0);
 }
 
+/* What is no mount has no options; the kernel would say EINVAL, or nothing where
+ * there is nothing to change. */
+static int is_mount(int fd)
+{
+	struct statx st = {0};
+	long r = sys5(__NR_statx, fd, "", 0x1000 /* AT_EMPTY_PATH */, 0, &st);
+	if (r < 0)
+		return (int)r;
+	return !(st.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) || st.stx_attributes & STATX_ATTR_MOUNT_ROOT ? 0 : -EINVAL;
+}
+
 HANDLER(mount_remount)
 {
 	owned_fd target = open_in_root(c, op_str(c, op, MOUNT_REMOUNT_AT), O_PATH);
 	if (target < 0)
 		return fail(c, STEP_OPENAT2, target);
+	int m = is_mount(target);
+	if (m < 0)
+		return fail(c, STEP_NOT_MOUNTED, m);
 	if (op->flags & FLAG_SUPERBLOCK) {
 		owned_fd fs = (int)sys3(__NR_fspick, target, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
 		if (fs < 0)

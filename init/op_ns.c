@@ -5,6 +5,9 @@
 
 #define PR_SET_DUMPABLE 4
 #define KEYCTL_JOIN_SESSION_KEYRING 1
+#define KEYCTL_SETPERM 5
+/* What the kernel gives a session keyring, and KEY_USR_SEARCH. */
+#define SESSION_PERM (0x3f000000 | 0x00010000 | 0x00020000 | 0x00100000 | 0x00080000)
 #define SIOCGIFFLAGS_ 0x8913
 #define SIOCSIFFLAGS_ 0x8914
 #define FORK_GO 'g' /* what the parent of a fork sends its sibling */
@@ -51,8 +54,32 @@ HANDLER(oom_score)
 	return n < 0 ? fail(c, STEP_WRITE, n) : 0;
 }
 
+/* Files of a process that is not dumpable belong to root; whoever is not cannot
+ * write the maps of his own user namespace then, and newuidmap(1) does not either.
+ * In a namespace of its own, or in none but the caller's, this process can be
+ * traced only by who can trace the runtime too. */
+HANDLER(expose)
+{
+	(void)op;
+	long r = sys5(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+	if (r < 0)
+		return fail(c, STEP_PRCTL, r);
+	c->exposed = 1;
+	return 0;
+}
+
+static int cover(struct ctx *c)
+{
+	long r = c->exposed ? sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0) : 0;
+	c->exposed = 0;
+	return r < 0 ? fail(c, STEP_PRCTL, r) : 0;
+}
+
 HANDLER(ns_join)
 {
+	int covered = cover(c); /* whoever is in there must not trace this process */
+	if (covered < 0)
+		return covered;
 	/* The groups go while they still can: a user namespace may deny setgroups(2),
 	 * and those of the host must not come along. */
 	if (op->num[NS_JOIN_TYPE] == CLONE_NEWUSER && !(op->flags & FLAG_KEEP_GROUPS))
@@ -67,22 +94,30 @@ HANDLER(unshare)
 	return r < 0 ? fail(c, STEP_UNSHARE, r) : 0;
 }
 
+/* Early, while the process still is the host's root, or its user's: what is open
+ * can be written later on, whatever namespaces it is in, and it need not be
+ * dumpable there. The kernel asks for the privilege of who opened it. */
+HANDLER(time_open)
+{
+	struct statfs sfs;
+	(void)op;
+	owned_fd fd = sys_openat(AT_FDCWD, "/proc/self/timens_offsets", O_WRONLY | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return fail(c, STEP_OPEN, fd);
+	int r = sys_fstatfs(fd, &sfs);
+	if (r < 0 || sfs.f_type != 0x9fa0)
+		return fail(c, STEP_FSTATFS, r < 0 ? r : -EXDEV);
+	c->slots[SLOT_TIME] = take_fd(&fd);
+	return 0;
+}
+
 HANDLER(time_offset)
 {
 	const char *v = op_str(c, op, TIME_OFFSET_OFFSETS);
-	/* The file of a process that is not dumpable belongs to the host's root, which
-	 * this process is, except in a user namespace. There, and only for this open,
-	 * it has to be dumpable; a pid namespace joined before holds from the fork on,
-	 * so that nobody in one sees this process yet. */
-	const char *path = "/proc/self/timens_offsets";
-	owned_fd fd = sys_openat(AT_FDCWD, path, O_WRONLY | O_NOFOLLOW, 0);
-	if (fd == -EACCES) {
-		(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
-		fd = sys_openat(AT_FDCWD, path, O_WRONLY | O_NOFOLLOW, 0);
-		(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
-	}
-	long n = fd < 0 ? fd : sys_write(fd, v, str_len(v));
-	return n < 0 ? fail(c, fd < 0 ? STEP_OPEN : STEP_WRITE, n) : 0;
+	owned_fd fd = c->slots[SLOT_TIME];
+	c->slots[SLOT_TIME] = -EBADF;
+	long n = sys_write(fd, v, str_len(v));
+	return n < 0 ? fail(c, STEP_WRITE, n) : 0;
 }
 
 /* Goes on in a sibling: CLONE_PARENT makes it a child of the runtime, which can
@@ -131,8 +166,9 @@ HANDLER(become_root)
 	r = sys3(__NR_setresuid, 0, 0, 0);
 	if (r < 0)
 		return fail(c, STEP_SETUID, r);
-	(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
-	return 0;
+	/* Also where it was not exposed: a change of ids may have left it dumpable. */
+	c->exposed = 1;
+	return cover(c);
 }
 
 HANDLER(session)
@@ -147,7 +183,12 @@ HANDLER(session)
 HANDLER(keyring)
 {
 	long r = sys2(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, op_str(c, op, KEYRING_NAME));
-	return r < 0 && r != -ENOSYS ? fail(c, STEP_KEYCTL, r) : 0;
+	if (r < 0)
+		return r != -ENOSYS ? fail(c, STEP_KEYCTL, r) : 0;
+	/* A later exec joins the same ring by its name, for which it must be allowed to
+	 * search it. Who joins one that is there has no need, and maybe no right, to. */
+	(void)sys3(__NR_keyctl, KEYCTL_SETPERM, r, SESSION_PERM);
+	return 0;
 }
 
 HANDLER(loopback_up)

@@ -70,5 +70,10 @@ HANDLER(lsm_exec)
 	n = put_str(c->path, n, sizeof c->path, op_str(c, op, LSM_EXEC_ATTR));
 	if (n >= sizeof c->path)
 		return fail(c, STEP_CHECK, -ENAMETOOLONG);
-	return write_proc(c, c->path, op_str(c, op, LSM_EXEC_LABEL));
+	int r = write_proc(c, c->path, op_str(c, op, LSM_EXEC_LABEL));
+	if (op->flags & FLAG_CLOSE) {
+		(void)sys_close(c->slots[SLOT_PROC]);
+		c->slots[SLOT_PROC] = -EBADF;
+	}
+	return r;
 }

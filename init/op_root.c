@@ -36,10 +36,47 @@ static int parent_private(struct ctx *c, const char *path)
 	}
 }
 
+/* A tree that the host has opened lies where it was, as hooks expect that look into
+ * this mount namespace. Where the way there leads through a directory that the root
+ * of a user namespace may not enter, it lies over the old root. It still is a peer of
+ * the host's mounts and becomes their slave; where the root is to be shared, what is
+ * mounted below it gets peers of its own. */
+static int root_tree(struct ctx *c, const struct op *op)
+{
+	const char *path = op_str(c, op, ROOT_BIND_PATH);
+	int tree = op_slot(c, op, ROOT_BIND_TREE);
+	int shared = op->flags & FLAG_PARENT_PRIVATE;
+
+	owned_fd target = sys_openat(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0);
+	if (target == -EACCES) {
+		c->root_over = 1;
+		path = "/";
+		target = sys_openat(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0);
+	}
+	if (target < 0)
+		return fail(c, STEP_OPEN, target);
+	int r = shared ? parent_private(c, path) : 0;
+	if (r == 0)
+		r = attach(c, tree, target);
+	if (r == 0)
+		r = set_attr(c, tree, 0, MS_SLAVE | MS_REC, 0);
+	if (r == 0 && shared) {
+		r = set_attr(c, tree, 0, MS_SHARED | MS_REC, 0);
+		if (r == 0)
+			r = set_attr(c, tree, 0, MS_PRIVATE, 0);
+	}
+	if (r < 0)
+		return r;
+	c->slots[SLOT_ROOT] = tree;
+	return 0;
+}
+
 HANDLER(root_bind)
 {
 	const char *path = op_str(c, op, ROOT_BIND_PATH);
 
+	if (op->num[ROOT_BIND_TREE])
+		return root_tree(c, op);
 	if (op->flags & FLAG_PARENT_PRIVATE) {
 		int r = parent_private(c, path);
 		if (r < 0)
@@ -48,13 +85,10 @@ HANDLER(root_bind)
 	owned_fd target = sys_openat(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0);
 	if (target < 0)
 		return fail(c, STEP_OPEN, target);
-	owned_fd tree = op_slot(c, op, ROOT_BIND_TREE);
-	if (tree < 0) {
-		u32 flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH_ | (op->flags & FLAG_RECURSIVE ? AT_RECURSIVE_ : 0);
-		tree = sys_open_tree(target, "", flags);
-		if (tree < 0)
-			return fail(c, STEP_OPEN_TREE, tree);
-	}
+	u32 flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH_ | (op->flags & FLAG_RECURSIVE ? AT_RECURSIVE_ : 0);
+	owned_fd tree = sys_open_tree(target, "", flags);
+	if (tree < 0)
+		return fail(c, STEP_OPEN_TREE, tree);
 	int r = attach(c, tree, target);
 	if (r == 0 && op->flags & FLAG_PRIVATE) /* afterwards: a shared parent makes what it receives shared */
 		r = set_attr(c, tree, 0, MS_PRIVATE | MS_REC, 0);
@@ -97,7 +131,8 @@ HANDLER(root_move)
 	long r = sys1(__NR_fchdir, c->slots[SLOT_ROOT]);
 	if (r < 0)
 		return fail(c, STEP_FCHDIR, r);
-	r = sys_mount(".", "/", NULL, MS_MOVE, NULL);
+	if (!c->root_over) /* else it is there */
+		r = sys_mount(".", "/", NULL, MS_MOVE, NULL);
 	if (r < 0)
 		return fail(c, STEP_MOUNT, r);
 	r = sys1(__NR_chroot, ".");

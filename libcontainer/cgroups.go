@@ -3,6 +3,7 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"syscall"
 	"time"
@@ -69,6 +70,21 @@ func thaw(rec *state.Record) {
 	}
 }
 
+// thawBelow thaws the cgroups that the container has made in v1's freezer. Whether
+// there are any is told by one system call.
+func thawBelow(rec *state.Record) {
+	for i := range rec.Cgroups {
+		c := &rec.Cgroups[i]
+		if c.Hierarchy != "freezer" || !rec.CgroupsMade {
+			continue
+		}
+		var st unix.Stat_t
+		if unix.Stat(c.Mount+c.Path, &st) == nil && st.Nlink > 2 {
+			cgroup.ThawAll(c.Mount, c.Path)
+		}
+	}
+}
+
 // processes lists the container's pids on the host, ascending.
 func processes(rec *state.Record) ([]int, error) {
 	if !rec.CgroupsMade {
@@ -87,23 +103,27 @@ func processes(rec *state.Record) ([]int, error) {
 			return pids, nil
 		}
 	}
-	if observe(rec).alive { // without cgroups only the first process is known
-		return []int{rec.Pid}, nil
+	if !observe(rec).alive {
+		return nil, nil
 	}
-	return nil, nil
+	return namespaceProcesses(rec), nil
 }
 
 // signalAll signals every process of the container; that there is none is no
 // error.
 func signalAll(rec *state.Record, sig syscall.Signal) error {
-	if len(rec.Cgroups) == 0 {
+	if len(rec.Cgroups) == 0 && (sig == syscall.SIGKILL || !rec.PidNamespace) {
 		if !observe(rec).alive {
 			return nil
 		}
-		return signalInit(rec, sig)
+		return signalInit(rec, sig) // the others of its pid namespace die with it
 	}
 	if sig == syscall.SIGKILL {
-		return killCgroups(rec)
+		err := killCgroups(rec)
+		if errors.Is(err, fs.ErrPermission) && observe(rec).alive {
+			return signalInit(rec, sig) // whose cgroups are somebody else's by now
+		}
+		return err
 	}
 	pids, err := processes(rec)
 	if err != nil {

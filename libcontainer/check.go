@@ -1,3 +1,5 @@
+//go:build !tare_front
+
 package libcontainer
 
 import (
@@ -9,6 +11,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/tare-oci/tare/internal/facts"
 	"github.com/tare-oci/tare/internal/field"
 	"github.com/tare-oci/tare/internal/ociconfig"
 	"github.com/tare-oci/tare/internal/ocischema"
@@ -40,6 +43,13 @@ type Finding struct {
 // for a config that cannot be read at all; one that is no JSON can, and has a
 // finding.
 func (r *Runtime) Check(o CreateOptions) ([]Finding, error) {
+	f, systemd, err := r.facts(&o, probe.Want{LSM: true, Profile: true})
+	if err != nil {
+		return nil, err
+	}
+	if systemd != nil {
+		systemd.Close()
+	}
 	spec, b := o.Spec, &findings{}
 	var doc any
 	if spec == nil {
@@ -58,7 +68,7 @@ func (r *Runtime) Check(o CreateOptions) ([]Finding, error) {
 			return b.sorted(), nil // what could not be read would only seem to be missing
 		}
 	}
-	b.meaning(&o, spec)
+	b.meaning(&o, spec, f)
 	b.files(o.Bundle, spec)
 	if doc != nil {
 		for _, e := range ocischema.Check(doc) {
@@ -131,9 +141,9 @@ func (b *findings) unknown(path string) {
 
 // meaning compiles the config for this host. A value that could not be read is
 // not blamed again for being empty.
-func (b *findings) meaning(o *CreateOptions, spec *specs.Spec) {
+func (b *findings) meaning(o *CreateOptions, spec *specs.Spec, f *facts.Facts) {
 	unread := findings{errs: slices.Clone(b.errs)}
-	errs, warnings := specconv.Check(specconv.Input{ID: o.ID, Bundle: o.Bundle, Spec: spec, Facts: probe.Host(probe.Want{LSM: true}), Gate: true,
+	errs, warnings := specconv.Check(specconv.Input{ID: o.ID, Bundle: o.Bundle, Spec: spec, Facts: f, Gate: true,
 		SystemdCgroup: o.SystemdCgroup, NoCgroup: o.NoCgroup})
 	for _, e := range errs {
 		if !unread.blamed(e.Path) {

@@ -1,3 +1,5 @@
+//go:build !tare_front
+
 package libcontainer
 
 import (

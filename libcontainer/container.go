@@ -3,6 +3,8 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,6 +26,9 @@ type Container struct {
 	runtime *Runtime
 	rec     *state.Record
 	child   bool // the process is a child of this program
+	// terminal is the master of the container's terminal, which came to this program.
+	terminal *os.File
+	creation *creation // read by Process and Exec
 	// Warnings are what the spec says to warn about and go on; Create fills it.
 	Warnings []string
 }
@@ -46,6 +51,14 @@ func (r *Runtime) load(id string, lock bool) (*state.Record, error) {
 	return store.Load(id, lock)
 }
 
+// Find returns a handle on the container with the id without looking whether
+// there is one, which its methods do. Until then it knows nothing but the id.
+func (r *Runtime) Find(id string) *Container {
+	c := &Container{runtime: r, rec: &state.Record{}}
+	c.rec.ID = id
+	return c
+}
+
 // ID is the container's name.
 func (c *Container) ID() string { return c.rec.ID }
 
@@ -54,6 +67,10 @@ func (c *Container) Pid() int { return c.rec.Pid }
 
 // Bundle is the absolute path of the bundle.
 func (c *Container) Bundle() string { return c.rec.Bundle }
+
+// Terminal is the master of the terminal of a container that Run has made without
+// a console socket; nil when process.terminal is false. The caller owns it.
+func (c *Container) Terminal() *os.File { return c.terminal }
 
 // Status looks at the container.
 func (c *Container) Status() Status { return derive(observe(c.rec)) }
@@ -157,11 +174,17 @@ func (c *Container) Kill(sig syscall.Signal, all bool) error {
 		return err
 	}
 	if sig == unix.SIGKILL {
+		// A frozen v1 cgroup keeps even the killed from dying, and so does one that
+		// the container has made itself and frozen.
 		if status == Paused {
-			thaw(rec) // a frozen v1 cgroup keeps even the killed from dying
+			thaw(rec)
 		}
+		thawBelow(rec)
 		if !rec.PidNamespace {
-			return killCgroups(rec)
+			// Who has no access to the cgroups any more has signalled the first process.
+			if err := killCgroups(rec); err != nil && !errors.Is(err, fs.ErrPermission) {
+				return err
+			}
 		}
 	}
 	return nil
@@ -204,6 +227,9 @@ func (r *Runtime) Delete(id string, o DeleteOptions) error {
 	// Looked at before the lock is waited for: a hook that hangs, or a creator that
 	// waits for one, holds it until the process is gone.
 	if rec, err := r.load(id, false); err == nil {
+		if err := r.needsSystemd(rec); err != nil {
+			return err
+		}
 		status := derive(observe(rec))
 		if err := require(op, status, id); err != nil {
 			return err
@@ -218,10 +244,20 @@ func (r *Runtime) Delete(id string, o DeleteOptions) error {
 	if errors.Is(err, state.ErrNotExist) {
 		return r.deleteAgain(id, o, err)
 	}
+	var torn *state.TornError
+	if o.Force && errors.As(err, &torn) {
+		rec, err = r.loadTorn(id)
+	}
 	if err != nil {
 		return err
 	}
 	defer rec.Unlock()
+	if err := r.needsSystemd(rec); err != nil {
+		return err
+	}
+	if o.Force && rec.Bundle == "" {
+		guessCgroups(rec)
+	}
 	status := derive(observe(rec))
 	if err := require(op, status, rec.ID); err != nil {
 		return err
@@ -231,7 +267,7 @@ func (r *Runtime) Delete(id string, o DeleteOptions) error {
 			return err
 		}
 	}
-	return remove(rec)
+	return r.remove(rec)
 }
 
 // Delete deletes this container.
@@ -270,8 +306,20 @@ func killInit(rec *state.Record, paused bool) error {
 	if paused {
 		thaw(rec)
 	}
+	if err := waitGone(fd, rec.Pid, frozenWait); err == nil || !rec.CgroupsMade {
+		return waitGone(fd, rec.Pid, removeWait)
+	}
+	// It may wait for the others of its pid namespace, and they may be in a cgroup
+	// that the container has frozen itself, where v1 keeps even the killed.
+	if err := killCgroups(rec); err != nil {
+		return err
+	}
 	return waitGone(fd, rec.Pid, removeWait)
 }
+
+// frozenWait is how long a process may take to die before its cgroups are looked
+// through for what keeps it.
+const frozenWait = 200 * time.Millisecond
 
 func waitGone(pidfd, pid int, timeout time.Duration) error {
 	end := time.Now().Add(timeout)
@@ -293,15 +341,18 @@ func waitGone(pidfd, pid int, timeout time.Duration) error {
 	}
 }
 
-// remove undoes what create made: cgroups, then the record, then the hooks that
+// remove undoes what create made: the unit, cgroups, then the record, then the hooks that
 // tear down what other hooks have set up.
-func remove(rec *state.Record) error {
+func (r *Runtime) remove(rec *state.Record) error {
 	if !rec.PidNamespace || rec.Pid == 0 { // no first process took the others along
 		if err := killCgroups(rec); err != nil {
 			return err
 		}
 	}
 	if err := removeHostMounts(rec); err != nil {
+		return err
+	}
+	if err := r.stopUnit(rec); err != nil {
 		return err
 	}
 	if err := removeCgroups(rec); err != nil {

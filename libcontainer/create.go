@@ -45,16 +45,30 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	if err := state.CheckID(o.ID); err != nil {
 		return nil, err
 	}
+	if o.SystemdCgroup && !o.NoCgroup && r.dialSystemd == nil {
+		return nil, ErrNoSystemd
+	}
 	// Nothing on the host changes before the config is accepted whole.
-	spec, err := o.load()
+	spec, config, err := o.load()
 	if err != nil {
+		return nil, err
+	}
+	if err := o.checkTerminal(spec, gate); err != nil {
 		return nil, err
 	}
 	// But for a network namespace, which nobody can see and which takes as long as
 	// reading the config and making the cgroups together.
 	net := earlyNetwork(spec)
 	defer net.drop()
-	res, err := o.compile(spec, gate)
+	spec = o.activated(o.sized(spec), r.root)
+	f, systemd, err := r.facts(&o, wantOf(spec))
+	if err != nil {
+		return nil, err
+	}
+	if systemd != nil {
+		defer systemd.Close()
+	}
+	res, err := o.compile(spec, config, f, gate)
 	if err != nil {
 		return nil, err
 	}
@@ -67,14 +81,24 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 		return nil, err
 	}
 	fillRecord(rec, &o, spec, res)
+	rec.Config = config
 	if err := rec.Begin(); err != nil {
 		_ = rec.Remove()
 		rec.Unlock()
 		return nil, err
 	}
 	h := newHost(res.Plan, rec, &o)
-	h.net = net
-	err = h.run()
+	h.net, h.systemd = net, systemd
+	if rec.Notify {
+		err = rec.MakeNotifyDir()
+	}
+	var ready *listener
+	if err == nil && rec.Notify && !gate {
+		ready, err = listen(rec)
+	}
+	if err == nil {
+		err = h.run()
+	}
 	if err == nil && !gate {
 		err = h.finish()
 	}
@@ -83,19 +107,45 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 			h.hooked = true
 		}
 	}
-	if h.sync >= 0 {
-		unix.Close(h.sync)
+	var terminal *os.File
+	if err == nil && !gate && o.ConsoleSocket == "" {
+		terminal, err = h.receiveTerminal()
 	}
-	if h.locked {
-		runtime.UnlockOSThread()
-	}
+	h.letGo()
 	defer h.closeDevices()
 	if err != nil {
+		ready.close()
 		h.fail()
 		return nil, err
 	}
 	rec.Unlock()
-	return &Container{runtime: r, rec: rec, Warnings: res.Warnings, child: true}, nil
+	ctr := &Container{runtime: r, rec: rec, Warnings: res.Warnings, child: true, terminal: terminal}
+	switch {
+	case ready == nil:
+	case o.Detach:
+		ctr.Warnings = append(ctr.Warnings, ready.forward(o.NotifySocket, rec, true)...)
+		ready.close()
+	default:
+		go func() { // this program stands in for the container, and so is the main one
+			ready.forward(o.NotifySocket, rec, false)
+			ready.close()
+		}()
+	}
+	return ctr, nil
+}
+
+// letGo ends what binds this program to the init.
+func (h *host) letGo() {
+	for _, fd := range []*int{&h.sync, &h.console} {
+		if *fd >= 0 {
+			unix.Close(*fd)
+			*fd = -1
+		}
+	}
+	if h.locked {
+		runtime.UnlockOSThread()
+		h.locked = false
+	}
 }
 
 // recorded runs before the init is told that its process is on record: the pid
@@ -134,6 +184,8 @@ func fillRecord(rec *state.Record, o *CreateOptions, spec *specs.Spec, res *spec
 			}
 		}
 	}
+	rec.NoKeyring = o.NoNewKeyring
+	rec.Notify = o.NotifySocket != ""
 	recordRdt(rec, res.RdtGroups)
 	if res.HostMounts {
 		rec.HostMounts, rec.MountNS = true, res.MountNS
@@ -143,6 +195,7 @@ func fillRecord(rec *state.Record, o *CreateOptions, spec *specs.Spec, res *spec
 			return nil
 		})
 	}
+	rec.Unit, rec.UserUnit = res.Unit.Name, res.Unit.User
 	rec.Cgroups = make([]state.Cgroup, len(res.Cgroups))
 	for i, c := range res.Cgroups {
 		rec.Cgroups[i] = state.Cgroup{Hierarchy: c.Hierarchy, Mount: c.Mount, Path: c.Path, V2: c.V2, Created: []string{c.Path}}

@@ -2,6 +2,7 @@ package libcontainer
 
 import (
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,11 +36,38 @@ func (h *host) died() error {
 func (h *host) deathError(ws syscall.WaitStatus) error {
 	if ws.Signaled() {
 		if limit, kills := h.oomKills(); kills > 0 {
+			if h.exec { // the count is the container's, since it was created
+				return fmt.Errorf("init was killed by %s (signal %d); the container's memory limit of %s bytes has killed %d process(es) so far",
+					ws.Signal(), int(ws.Signal()), limit, kills)
+			}
 			return fmt.Errorf("linux.resources.memory.limit: init was killed because the memory limit of %s bytes is too low", limit)
 		}
 		return fmt.Errorf("init was killed by %s (signal %d)", ws.Signal(), int(ws.Signal()))
 	}
 	return fmt.Errorf("init exited with status %d without a report", ws.ExitStatus())
+}
+
+// cloneError explains what the kernel refuses: a process that begins its life in
+// a v2 cgroup meets that cgroup's limits and state at once.
+func (h *host) cloneError(value string, err error) error {
+	for i := range h.rec.Cgroups {
+		c := &h.rec.Cgroups[i]
+		if !c.V2 {
+			continue
+		}
+		file := func(name string) string { return strings.TrimSpace(sys.Text(c.Mount + c.Path + "/" + name)) }
+		switch limit, kind := file("memory.max"), file("cgroup.type"); {
+		case err == syscall.ENOMEM && limit != "" && limit != "max":
+			return fmt.Errorf("linux.resources.memory.limit: the memory limit of %s bytes is too low to start a process: clone: %w", limit, err)
+		case err == syscall.EOPNOTSUPP && kind != "domain":
+			return fmt.Errorf("linux.cgroupsPath %q: clone: %w: the cgroup's type is %q, because one above it is threaded; a container needs a domain (cgroups(7), \"Thread mode\")",
+				c.Path, err, kind)
+		case err == syscall.EBUSY && file("cgroup.subtree_control") != "":
+			return fmt.Errorf("linux.cgroupsPath %q: clone: %w: the cgroup passes controllers on to cgroups below it, so no process may be in it (cgroups(7), \"no internal processes\")",
+				c.Path, err)
+		}
+	}
+	return &fs.PathError{Op: "clone", Path: value, Err: err}
 }
 
 // diedInInit tells a process that became the program from one that was killed

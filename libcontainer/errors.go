@@ -54,6 +54,8 @@ func (e *OpError) cause() string {
 		text = "is a symbolic link, and must be a real directory"
 	case "not-a-directory":
 		text = "a directory and a file cannot be mounted over each other: not a directory"
+	case "not-mounted":
+		text = "is not a mount point, so there is nothing to remount: " + e.Err.Error()
 	case "identity":
 		text = "exists and is not the device that is meant"
 	case "outside-root":
@@ -118,19 +120,14 @@ func reportError(p *plan.Plan, r *initproto.Report) error {
 	return &OpError{Field: op.Field, Value: op.Value(), Step: step, Detail: detail(op, r), Op: op.Code.Name(), Index: int(r.Op), Of: len(p.Ops), Err: r.Errno}
 }
 
-// detail is what the init has reported besides, or else what the kernel's errno
-// does not say.
-func detail(op *plan.Op, r *initproto.Report) string {
-	if r.Detail == "" && r.Errno == syscall.EPERM && op.Code == plan.OpMountFs && op.MountFsType() == "sysfs" {
-		return "sysfs can be mounted only with a network namespace that belongs to the container's user namespace; bind the host's /sys instead"
-	}
-	return r.Detail
-}
-
 // hostError is the same for ops of the host's side.
 func hostError(p *plan.Plan, index int, err error) error {
 	op := &p.Ops[index]
 	e := &OpError{Field: op.Field, Value: op.Value(), Op: op.Code.Name(), Index: index, Of: len(p.Ops), Err: err}
+	if m, ok := err.(*idMapError); ok { //nolint:errorlint // made by the op itself
+		e.Field = m.field
+		return &wrapped{e: e, err: m.err}
+	}
 	if pe, ok := err.(*os.PathError); ok { //nolint:errorlint // the outermost one names the call
 		e.Step, e.Err = pe.Op, pe.Err
 		if pe.Path != e.Value {

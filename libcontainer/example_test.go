@@ -32,6 +32,21 @@ func Example() {
 	}
 }
 
+// Another program in a container that runs.
+func ExampleContainer_Exec() {
+	c, err := libcontainer.New("/run/example").Load("web")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p, err := c.Exec(libcontainer.ExecOptions{Process: &specs.Process{Args: []string{"nginx", "-t"}, Env: []string{"PATH=/usr/sbin"}, Cwd: "/"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(p.Wait())
+}
+
 // TestLibraryUse is the example, run for real from another package.
 func TestLibraryUse(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -79,6 +94,13 @@ func TestLibraryUse(t *testing.T) {
 	}
 	if s := c.State(); s.Status != specs.StateCreated || s.Pid != c.Pid() || s.Pid == 0 {
 		t.Errorf("state after create: %+v", s)
+	}
+	p, err := c.Exec(libcontainer.ExecOptions{Process: &specs.Process{Cwd: "/", Args: []string{"/bin/sh", "-c", "exit $$"}}, Stdout: out, Stderr: out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, err := p.Wait(); err != nil || code != 2 { // process 2 of its pid namespace
+		t.Errorf("exec: %d, %v; want 2", code, err)
 	}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)

@@ -12,12 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/internal/plan"
-	"github.com/tare-oci/tare/internal/sys"
 )
 
 // openNamespace opens a namespace file and proves that it is one, of the type
-// that the config says.
-func openNamespace(path string, nstype uint64) (int, error) {
+// that the config says. One that is to be changed must not be the runtime's own.
+func openNamespace(path string, nstype uint64, foreign bool) (int, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
@@ -31,7 +30,37 @@ func openNamespace(path string, nstype uint64) (int, error) {
 		unix.Close(fd)
 		return -1, fmt.Errorf("is a namespace of another type (CLONE flag %#x, expected %#x)", got, nstype)
 	}
+	if foreign {
+		if own, err := ownNamespace(fd, nstype); err != nil || own {
+			unix.Close(fd)
+			if err != nil {
+				return -1, err
+			}
+			return -1, errors.New("is the runtime's own namespace, and what the config sets in it would be set for the host")
+		}
+	}
 	return fd, nil
+}
+
+// ownNamespace says that fd is the namespace that the runtime itself is in.
+func ownNamespace(fd int, nstype uint64) (bool, error) {
+	name := "/proc/self/ns/uts"
+	switch nstype {
+	case plan.NewNet:
+		name = "/proc/self/ns/net"
+	case plan.NewIPC:
+		name = "/proc/self/ns/ipc"
+	case plan.NewUser:
+		name = "/proc/self/ns/user"
+	}
+	var given, own unix.Stat_t
+	if err := unix.Fstat(fd, &given); err != nil {
+		return false, &fs.PathError{Op: "fstat", Path: name, Err: err}
+	}
+	if err := unix.Stat(name, &own); err != nil {
+		return false, &fs.PathError{Op: "stat", Path: name, Err: err}
+	}
+	return given.Dev == own.Dev && given.Ino == own.Ino, nil
 }
 
 func openTree(path string, recursive bool) (int, error) {
@@ -127,19 +156,4 @@ func idMap(lines []string) []syscall.SysProcIDMap {
 		out[i].Size, _ = strconv.Atoi(f[2])
 	}
 	return out
-}
-
-// writeIDMaps maps the ids of the init's new user namespace. Each file takes
-// one write (user_namespaces(7)).
-func writeIDMaps(pid int, uids, gids []string, denySetgroups bool) error {
-	dir := "/proc/" + strconv.Itoa(pid)
-	if denySetgroups {
-		if err := sys.WriteFile(dir+"/setgroups", "deny"); err != nil {
-			return err
-		}
-	}
-	if err := sys.WriteFile(dir+"/uid_map", strings.Join(uids, "\n")+"\n"); err != nil {
-		return err
-	}
-	return sys.WriteFile(dir+"/gid_map", strings.Join(gids, "\n")+"\n")
 }

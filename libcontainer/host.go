@@ -3,6 +3,7 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"syscall"
 	"time"
@@ -15,8 +16,10 @@ import (
 	"github.com/tare-oci/tare/internal/initproto"
 	"github.com/tare-oci/tare/internal/netdev"
 	"github.com/tare-oci/tare/internal/plan"
+	"github.com/tare-oci/tare/internal/probe"
 	"github.com/tare-oci/tare/internal/rdt"
 	"github.com/tare-oci/tare/internal/state"
+	"github.com/tare-oci/tare/internal/sys"
 	"github.com/tare-oci/tare/specconv"
 )
 
@@ -29,7 +32,10 @@ type host struct {
 	slots []int // descriptors by slot, -1 when not open on this side
 	order []int // those that the init inherits, in its numbering
 
-	sync int // our end of the socket to the init
+	sync    int    // our end of the socket to the init
+	console int    // our end of the socket that a terminal for this program comes by
+	exec    bool   // the container is there already, and its record is left alone
+	cpus    []byte // of this thread, while the init is given others
 	// locked says that the goroutine is tied to its thread, because the init dies
 	// with the thread that started it, until its outlive op.
 	locked bool
@@ -48,6 +54,7 @@ type host struct {
 	undo          []func() error
 	netMade       bool          // by this side: its inode is known
 	net           *network      // the network namespace that is being made
+	systemd       Systemd       // nil without
 	limits        cgroup.Writer // keeps a file open over the many lines of a device list
 	devices       *netdev.Mover // open while devices may have to be given back
 	idmaps        map[string]int
@@ -55,7 +62,7 @@ type host struct {
 }
 
 func newHost(p *plan.Plan, rec *state.Record, o *CreateOptions) *host {
-	h := &host{plan: p, rec: rec, opts: o, slots: make([]int, p.SlotCount()), sync: -1}
+	h := &host{plan: p, rec: rec, opts: o, slots: make([]int, p.SlotCount()), sync: -1, console: -1}
 	for i := range h.slots {
 		h.slots[i] = -1
 	}
@@ -84,7 +91,7 @@ func (h *host) do(i int, op *plan.Op) error {
 	case plan.OpSyncArrive:
 		return h.await(i)
 	case plan.OpSyncAwait:
-		if op.Value() == specconv.SyncRecorded {
+		if op.Value() == specconv.SyncRecorded && !h.exec {
 			// The pid file is the last thing that create writes: an engine takes
 			// its presence for success.
 			if err := h.recorded(); err != nil {
@@ -94,6 +101,8 @@ func (h *host) do(i int, op *plan.Op) error {
 		return h.release(i)
 	case plan.OpFork:
 		return h.awaitFork(i)
+	case plan.OpSeccompNotify:
+		return h.listener(i, op)
 	case plan.OpSpawn:
 		if err := h.spawn(op); err != nil {
 			return hostError(h.plan, i, err)
@@ -124,7 +133,8 @@ func (h *host) prepare(op *plan.Op) (int, error) {
 		}
 		return pendingFD, nil
 	case plan.OpNsOpen:
-		return openNamespace(op.NsOpenArgs())
+		path, nstype := op.NsOpenArgs()
+		return openNamespace(path, nstype, op.Has(plan.FlagForeign))
 	case plan.OpTreeOpen:
 		return openTree(op.TreeOpenArgs(), op.Has(plan.FlagRecursive))
 	case plan.OpTreeIdmap:
@@ -145,32 +155,48 @@ func (h *host) prepare(op *plan.Op) (int, error) {
 		return h.makeCgroup(op)
 	case plan.OpCgroupWrite:
 		return -1, h.limits.Write(op.CgroupWriteArgs())
+	case plan.OpUnitStart:
+		return -1, h.startUnit(op)
+	case plan.OpDeviceFilter:
+		return -1, filterDevices(op.DeviceFilterArgs())
+	case plan.OpCgroupOwner:
+		return -1, cgroup.Delegate(op.CgroupOwnerArgs())
 	case plan.OpGateOpen:
 		return h.rec.MakeGate()
 	case plan.OpIDMap:
-		uids, gids := op.IDMapArgs()
-		return -1, writeIDMaps(h.stage, uids, gids, op.Has(plan.FlagDenySetgrp))
+		return -1, writeIDMaps(h.stage, op)
 	case plan.OpStateSave:
 		return -1, h.save()
 	case plan.OpHook:
 		return -1, h.hook(op)
+	case plan.OpTargetOpen:
+		return openTarget(op.TargetOpenArgs())
+	case plan.OpCgroupOpen:
+		return openCgroup(op.CgroupOpenArgs())
+	case plan.OpRootOpen:
+		return openRoot(op.RootOpenArgs(), h.rec.PidStart)
+	case plan.OpConsoleOpen:
+		return h.openConsole(op.ConsoleOpenArgs())
+	case plan.OpSpawnAffinity:
+		return -1, h.spawnAffinity(op.SpawnAffinityArgs())
+	case plan.OpPidfdSend:
+		path, kind := op.PidfdSendArgs()
+		return -1, sendPidfd(path, kind, h.pid)
 	}
 	return -1, fmt.Errorf("no host handler for %s", op.Code.Name())
 }
 
 func (h *host) makeCgroup(op *plan.Op) (int, error) {
 	path, open := op.CgroupMakeArgs()
-	var c *state.Cgroup
-	for i := range h.rec.Cgroups {
-		if g := &h.rec.Cgroups[i]; g.Mount+g.Path == path {
-			c = g
-		}
-	}
+	c := h.cgroupAt(path)
 	if c == nil {
 		return -1, fmt.Errorf("cgroup %s is not in the record", path)
 	}
 	fd, created, err := cgroup.MakeJoin(c.Mount, c.Path, open, op.Has(plan.FlagReady))
 	if err != nil {
+		if errors.Is(err, fs.ErrPermission) && probe.Rootless() {
+			err = fmt.Errorf("rootless needs no limits + no cgrouppath when no permission is granted for cgroups: %w", err)
+		}
 		return -1, err // whatever lies there is not ours
 	}
 	made := *c
@@ -187,8 +213,10 @@ func (h *host) save() error {
 		return nil // it is dead already, and says why at the next sync
 	}
 	h.rec.Pid, h.rec.PidStart = h.pid, start
-	if h.made != nil {
-		h.rec.Cgroups = h.made // with all that was made on the way
+	for i := range h.made { // with all that was made on the way
+		if c := h.cgroupAt(h.made[i].Mount + h.made[i].Path); c != nil {
+			*c = h.made[i]
+		}
 	}
 	if !h.netMade { // the process may have changed it since the last record
 		h.rec.NetNS = inode("/proc/" + strconv.Itoa(h.pid) + "/ns/net")
@@ -278,6 +306,11 @@ func (h *host) finish() error {
 	return fmt.Errorf("init reported kind %d at op %d, expected none", r.Kind, r.Op)
 }
 
+// patience is how long a wait for the kernel or for the init blocks without a
+// word to the Go scheduler: several times what either usually takes, and no more
+// than another goroutine of the program may have to wait for its turn.
+const patience = 20 * time.Millisecond
+
 // errGone says that the init's end of the socket is closed: it has become the
 // container's program, or has died.
 var errGone = errors.New("init closed its socket")
@@ -287,6 +320,7 @@ var errGone = errors.New("init closed its socket")
 func (h *host) receive() (*initproto.Report, error) {
 	var buf [initproto.Size + 1]byte
 	reset := false
+	sys.Ready(h.sync, patience)
 	for {
 		n, _, err := syscall.Recvfrom(h.sync, buf[:], 0)
 		if err == syscall.EINTR {
@@ -303,16 +337,21 @@ func (h *host) receive() (*initproto.Report, error) {
 		if n == 0 {
 			return nil, errGone
 		}
-		r, err := initproto.Parse(buf[:n])
-		if err != nil {
-			return nil, err
-		}
-		if r.Kind == initproto.Failed {
-			h.hooked = h.hooked || hookStarted(h.plan, int(r.Op))
-			return nil, reportError(h.plan, &r)
-		}
-		return &r, nil
+		return h.parse(buf[:n])
 	}
+}
+
+// parse reads a report. A failure comes back as the error of its op.
+func (h *host) parse(b []byte) (*initproto.Report, error) {
+	r, err := initproto.Parse(b)
+	if err != nil {
+		return nil, err
+	}
+	if r.Kind == initproto.Failed {
+		h.hooked = h.hooked || hookStarted(h.plan, int(r.Op))
+		return nil, reportError(h.plan, &r)
+	}
+	return &r, nil
 }
 
 // hookStarted says that the init, which has come to op i, has started a hook.

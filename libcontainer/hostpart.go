@@ -2,12 +2,10 @@ package libcontainer
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"slices"
 	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -111,44 +109,6 @@ func openHookLog(path string) (int, error) {
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		return -1, os.NewSyscallError("fcntl", err)
-	}
-	return fd, nil
-}
-
-// deviceNode makes a node on a tmpfs that is mounted nowhere, and returns a mount
-// of the node alone. The file system belongs to the host's user namespace, so
-// that the node works in a container of any other.
-func deviceNode(mode, major, minor uint32, uid, gid int) (int, error) {
-	fail := func(call string, err error) (int, error) {
-		return -1, &fs.PathError{Op: call, Path: strconv.Itoa(int(major)) + ":" + strconv.Itoa(int(minor)), Err: err}
-	}
-	fsfd, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return fail("fsopen", err)
-	}
-	defer unix.Close(fsfd)
-	if err := unix.FsconfigCreate(fsfd); err != nil {
-		return fail("fsconfig", err)
-	}
-	dir, err := unix.Fsmount(fsfd, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC)
-	if err != nil {
-		return fail("fsmount", err)
-	}
-	defer unix.Close(dir)
-	const name = "node"
-	if err := unix.Mknodat(dir, name, mode, int(unix.Mkdev(major, minor))); err != nil {
-		return fail("mknod", err)
-	}
-	// The umask is the caller's, and chown(2) takes set-id bits away.
-	if err := unix.Fchownat(dir, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return fail("chown", err)
-	}
-	if err := unix.Fchmodat(dir, name, mode&^syscall.S_IFMT, 0); err != nil {
-		return fail("chmod", err)
-	}
-	fd, err := unix.OpenTree(dir, name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-	if err != nil {
-		return -1, fmt.Errorf("open_tree of a new device node: %w", err)
 	}
 	return fd, nil
 }

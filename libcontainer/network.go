@@ -1,12 +1,18 @@
 package libcontainer
 
 import (
+	"encoding/binary"
 	"fmt"
-	"runtime"
+	"os"
 	"slices"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/internal/aside"
 )
 
 // netns is a network namespace, or why there is none.
@@ -19,23 +25,52 @@ type netns struct {
 // pendingFD stands for a descriptor that collectNetwork fills in.
 const pendingFD = -2
 
-// network is a network namespace in the making.
-type network struct{ done chan netns }
+// network is a network namespace in the making, with lo up. That takes the
+// kernel as long as reading a config and making the cgroups, so a thread of its
+// own does it (package aside).
+type network struct {
+	calls  [len(networkSteps)]aside.Call
+	ifr    [sizeofIfreq]byte
+	path   [len(ownNetwork) + 1]byte
+	stat   unix.Stat_t
+	thread *aside.Thread
+	err    error
+}
 
-// startNetwork begins to make a network namespace with lo up. The thread that
-// does enters the namespace, and so is never given back: it ends with its
-// goroutine.
+// sizeofIfreq is the size of struct ifreq, netdevice(7).
+const sizeofIfreq = 40
+
+const ownNetwork = "/proc/thread-self/ns/net"
+
+// The steps, by index of the call.
+const (
+	netUnshare = iota
+	netSocket
+	netUp
+	netOpen
+	netStat
+)
+
+var networkSteps = [...]string{"unshare", "lo up: socket", "lo up", "open " + ownNetwork, "fstat " + ownNetwork}
+
+// startNetwork begins.
 func startNetwork() *network {
-	n := &network{make(chan netns, 1)}
-	go func() {
-		runtime.LockOSThread()
-		var st unix.Stat_t
-		fd, err := newNetwork()
-		if err == nil {
-			err = unix.Fstat(fd, &st)
-		}
-		n.done <- netns{fd, st.Ino, err}
-	}()
+	n := &network{}
+	copy(n.ifr[:], "lo")
+	binary.NativeEndian.PutUint16(n.ifr[unix.IFNAMSIZ:], unix.IFF_UP)
+	copy(n.path[:], ownNetwork)
+	c := &n.calls
+	at := unix.AT_FDCWD
+	c[netUnshare] = aside.Call{NR: unix.SYS_UNSHARE, Args: [6]uintptr{unix.CLONE_NEWNET}}
+	c[netSocket] = aside.Call{NR: unix.SYS_SOCKET, Args: [6]uintptr{unix.AF_INET, unix.SOCK_DGRAM | unix.SOCK_CLOEXEC}, To: &c[netUp].Args[0]}
+	c[netUp] = aside.Call{NR: unix.SYS_IOCTL, Args: [6]uintptr{0, unix.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&n.ifr))}}
+	c[netOpen] = aside.Call{NR: unix.SYS_OPENAT, Args: [6]uintptr{uintptr(at), uintptr(unsafe.Pointer(&n.path)), unix.O_RDONLY | unix.O_CLOEXEC}, To: &c[netStat].Args[0]}
+	c[netStat] = aside.Call{NR: unix.SYS_FSTAT, Args: [6]uintptr{0, uintptr(unsafe.Pointer(&n.stat))}}
+	t, e := aside.Start(c[:])
+	if e != 0 {
+		n.err = os.NewSyscallError("clone", syscall.Errno(e))
+	}
+	n.thread = t
 	return n
 }
 
@@ -62,33 +97,47 @@ func earlyNetwork(spec *specs.Spec) *network {
 
 // wait takes the namespace out; there is one to take.
 func (n *network) wait() netns {
-	got := <-n.done
-	n.done = nil
-	return got
+	if n.err != nil {
+		return netns{-1, 0, n.err}
+	}
+	// A short wait is not worth what the Go scheduler does about it (sys.Ready).
+	first := true
+	ts := unix.NsecToTimespec(int64(patience))
+	for word := n.thread.TID(); ; {
+		tid := atomic.LoadUint32(word)
+		if tid == 0 {
+			break
+		}
+		const wait = 0 // FUTEX_WAIT, not private: the kernel's wake-up is not
+		if first {
+			_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), wait, uintptr(tid), uintptr(unsafe.Pointer(&ts)), 0, 0)
+		} else {
+			_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), wait, uintptr(tid), 0, 0, 0)
+		}
+		first = false
+	}
+	i, e := n.thread.Done()
+	n.thread = nil
+	if s := n.calls[netSocket].Ret; s < aside.Pending {
+		unix.Close(int(s))
+	}
+	if i < 0 {
+		return netns{int(n.calls[netOpen].Ret), n.stat.Ino, nil}
+	}
+	if fd := n.calls[netOpen].Ret; fd < aside.Pending {
+		unix.Close(int(fd))
+	}
+	return netns{-1, 0, fmt.Errorf("%s: %w", networkSteps[i], syscall.Errno(e))}
 }
 
 // drop gives up a namespace that was not taken.
 func (n *network) drop() {
-	if n == nil || n.done == nil {
+	if n == nil || n.thread == nil {
 		return
 	}
 	if got := n.wait(); got.err == nil {
 		unix.Close(got.fd)
 	}
-}
-
-func newNetwork() (int, error) {
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return -1, fmt.Errorf("unshare: %w", err)
-	}
-	if err := loopbackUp(); err != nil {
-		return -1, fmt.Errorf("lo up: %w", err)
-	}
-	fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("open /proc/thread-self/ns/net: %w", err)
-	}
-	return fd, nil
 }
 
 // inode is the number of a namespace file, 0 when it cannot be read.
@@ -98,23 +147,6 @@ func inode(path string) uint64 {
 		return 0
 	}
 	return st.Ino
-}
-
-func loopbackUp() error {
-	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(s)
-	ifr, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	if err := unix.IoctlIfreq(s, unix.SIOCGIFFLAGS, ifr); err != nil {
-		return err
-	}
-	ifr.SetUint16(ifr.Uint16() | unix.IFF_UP)
-	return unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, ifr)
 }
 
 // pending says that the plan has a slot for the namespace.

@@ -2,14 +2,16 @@ package libcontainer
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tare-oci/tare/internal/aside"
 	"github.com/tare-oci/tare/internal/initbin"
 	"github.com/tare-oci/tare/internal/plan"
 )
@@ -20,9 +22,12 @@ func (h *host) spawn(op *plan.Op) error {
 	flags, cg := op.SpawnArgs()
 	// From here on what is in the cgroups is the container's, to be killed with it.
 	// Only a digit of the record changes.
-	h.rec.CgroupsMade = true
-	if err := h.rec.Begin(); err != nil {
-		return err
+	if !h.exec {
+		// A scope's come later (startUnit).
+		h.rec.CgroupsMade = !h.scopeFollows()
+		if err := h.rec.Begin(); err != nil {
+			return err
+		}
 	}
 	if err := h.collectNetwork(); err != nil {
 		return err
@@ -39,11 +44,14 @@ func (h *host) spawn(op *plan.Op) error {
 	}
 	defer unix.Close(planFD)
 
-	base := 3 + h.opts.PreserveFDs
+	base := 3 + h.opts.ListenFDs + h.opts.PreserveFDs
 	files := make([]uintptr, 0, base+2+len(h.order))
 	files = append(files, stdio(h.opts.Stdin, 0), stdio(h.opts.Stdout, 1), stdio(h.opts.Stderr, 2))
 	for fd := 3; fd < base; fd++ {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			if fd < 3+h.opts.ListenFDs {
+				return fmt.Errorf("LISTEN_FDS %d: descriptor %d is not open", h.opts.ListenFDs, fd)
+			}
 			return fmt.Errorf("--preserve-fds %d: descriptor %d is not open", h.opts.PreserveFDs, fd)
 		}
 		files = append(files, uintptr(fd))
@@ -56,27 +64,95 @@ func (h *host) spawn(op *plan.Op) error {
 	for _, fd := range files {
 		top = max(top, int(fd))
 	}
-	exe, err := h.openInit(top + len(files) + 2)
+	exe, err := h.openInit(max(top, len(files)) + len(files) + 2)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(exe)
 
-	sys := &syscall.SysProcAttr{Cloneflags: uintptr(flags)}
+	group := -1
 	if cg != plan.NoSlot {
-		sys.UseCgroupFD, sys.CgroupFD = true, h.slots[cg]
+		group = h.slots[cg]
 	}
-	runtime.LockOSThread()
-	h.locked = true
-	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), []string{"tare-init", strconv.Itoa(base)},
-		&syscall.ProcAttr{Env: []string{}, Files: files, Sys: sys})
+	// The init dies with the thread that cloned it. The main thread is good for
+	// that; any other must be kept, which makes the Go runtime start another.
+	tid := os.Getpid()
+	if h.locked {
+		tid = 0
+	}
+	pid, err := startInit(exe, base, files, flags, group, tid)
+	if err == syscall.ESRCH && !h.locked {
+		runtime.LockOSThread()
+		h.locked = true
+		pid, err = startInit(exe, base, files, flags, group, 0)
+	}
 	if err != nil {
-		return &fs.PathError{Op: "clone", Path: op.Value(), Err: err}
+		return h.cloneError(op.Value(), err)
 	}
 	h.stage, h.pid = pid, pid
+	h.restoreAffinity()
 	// The init has its own copies; ours would keep namespaces and trees alive.
 	h.closeSlots()
 	return nil
+}
+
+// startInit clones a child with the namespaces of flags, born into a cgroup
+// unless that is -1, and has it execute exe with files as its descriptors 0, 1…
+func startInit(exe, base int, files []uintptr, flags uint64, group, tid int) (int, error) {
+	path, argv := "/proc/self/fd/"+strconv.Itoa(exe), []string{"tare-init", strconv.Itoa(base)}
+	m := &aside.Memory{}
+	calls := arrange(files)
+	if was := &aside.Files; was.Soft != was.Hard {
+		calls = append(calls, aside.Call{NR: unix.SYS_PRLIMIT64, Args: [6]uintptr{0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(was))}})
+	}
+	calls = append(calls, aside.Call{NR: unix.SYS_EXECVE, Args: [6]uintptr{m.String(path), m.List(argv...), m.List()}}) // no environment
+	syscall.ForkLock.Lock()
+	pid, failed, e := aside.Spawn(flags, group, tid, calls)
+	syscall.ForkLock.Unlock()
+	runtime.KeepAlive(m)
+	if e == 0 {
+		return pid, nil
+	}
+	if failed >= 0 {
+		reap(pid)
+		return 0, syscall.Errno(e)
+	}
+	if e != aside.Errno(unix.ENOSYS) && e != aside.Errno(unix.EPERM) {
+		return 0, syscall.Errno(e)
+	}
+	// A filter around this runtime may know no clone3(2).
+	if tid != 0 {
+		return 0, syscall.ESRCH // the fallback takes any thread
+	}
+	sys := &syscall.SysProcAttr{Cloneflags: uintptr(flags), UseCgroupFD: group >= 0, CgroupFD: group}
+	return syscall.ForkExec(path, argv, &syscall.ProcAttr{Env: []string{}, Files: files, Sys: sys})
+}
+
+// arrange gives files, which are all different from the numbers they get unless
+// they are the same, those numbers, without close-on-exec. A file that is in the
+// way of another is moved out of it first.
+func arrange(files []uintptr) []aside.Call {
+	calls := make([]aside.Call, 0, 2*len(files)+2)
+	from := slices.Clone(files)
+	above := uintptr(len(files))
+	for _, fd := range files {
+		above = max(above, fd+1)
+	}
+	for i, fd := range from {
+		if fd < uintptr(i) { // will be taken by the time it is wanted
+			calls = append(calls, aside.Call{NR: unix.SYS_DUP3, Args: [6]uintptr{fd, above, unix.O_CLOEXEC}})
+			from[i] = above
+			above++
+		}
+	}
+	for i, fd := range from {
+		if fd == uintptr(i) {
+			calls = append(calls, aside.Call{NR: unix.SYS_FCNTL, Args: [6]uintptr{fd, unix.F_SETFD, 0}})
+		} else {
+			calls = append(calls, aside.Call{NR: unix.SYS_DUP3, Args: [6]uintptr{fd, uintptr(i), 0}})
+		}
+	}
+	return calls
 }
 
 // openInit returns the init at a descriptor above those that the child arranges

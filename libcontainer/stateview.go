@@ -4,6 +4,7 @@ import (
 	"os/user"
 	"sort"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -16,6 +17,11 @@ import (
 // stateJSON is the state that hooks read on their stdin (runtime.md, State).
 func stateJSON(rec *state.Record, status Status, pid int) []byte {
 	var w ojson.Writer
+	writeState(&w, rec, status, pid)
+	return w.Bytes()
+}
+
+func writeState(w *ojson.Writer, rec *state.Record, status Status, pid int) {
 	w.Object()
 	w.Key("ociVersion").String(specs.Version)
 	w.Key("id").String(rec.ID)
@@ -24,9 +30,8 @@ func stateJSON(rec *state.Record, status Status, pid int) []byte {
 		w.Key("pid").Int(int64(pid))
 	}
 	w.Key("bundle").String(rec.Bundle)
-	annotations(&w, rec.Annotations)
+	annotations(w, rec.Annotations)
 	w.End()
-	return w.Bytes()
 }
 
 // hookSetting is what a hook of the runtime's namespaces finds.
@@ -88,6 +93,9 @@ func (v *View) Write(w *ojson.Writer) {
 	w.Key("rootfs").String(v.rec.Rootfs)
 	w.Key("created").String(v.rec.Created)
 	annotations(w, v.rec.Annotations)
+	if strings.HasSuffix(v.rec.Unit, ".scope") {
+		w.Key("systemd-scope").String(v.rec.Unit)
+	}
 	w.Key("owner").String(v.Owner)
 	v.rec.WriteNetwork(w)
 	w.End()

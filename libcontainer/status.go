@@ -36,10 +36,10 @@ func derive(o observed) Status {
 		return Creating
 	case !o.recorded, !o.alive:
 		return Stopped
-	case o.gate:
-		return Created
 	case o.frozen:
 		return Paused
+	case o.gate:
+		return Created
 	default:
 		return Running
 	}
@@ -55,7 +55,8 @@ func observe(r *state.Record) observed {
 	if !o.alive {
 		return o
 	}
-	if o.gate = r.GateClosed(); !o.gate {
+	// One that waits for start is frozen only by pause, which leaves a note.
+	if o.gate = r.GateClosed(); !o.gate || r.PausedAtGate {
 		o.frozen = frozen(r)
 	}
 	return o
@@ -64,7 +65,7 @@ func observe(r *state.Record) observed {
 func frozen(r *state.Record) bool {
 	for i := range r.Cgroups {
 		c := &r.Cgroups[i]
-		if c.V2 || c.Hierarchy == "freezer" {
+		if freezes(c) {
 			if f, err := cgroup.Frozen(c.Mount, c.Path); err == nil && f {
 				return true
 			}
@@ -82,6 +83,12 @@ const (
 	opDelete
 	opDeleteForce
 	opProcesses
+	opExec
+	opExecPaused
+	opPause
+	opResume
+	opUpdate
+	opEvents
 )
 
 // refusal says why an operation may not be done in a status; "" means that it
@@ -96,6 +103,8 @@ func refusal(op operation, s Status, id string) string {
 			return "cannot start a container that has stopped"
 		case Creating:
 			return "cannot start a container that is still being created"
+		case Paused:
+			return "cannot start a container in the paused state"
 		default:
 			return "cannot start an already running container"
 		}
@@ -107,9 +116,30 @@ func refusal(op operation, s Status, id string) string {
 		if s == Running || s == Paused || s == Creating {
 			return fmt.Sprintf("cannot delete container %s that is not stopped: %s", id, s)
 		}
-	case opProcesses:
+	case opExec, opExecPaused:
+		switch {
+		case s == Stopped:
+			return "cannot exec in a stopped container"
+		case s == Creating:
+			return "cannot exec in a container that is still being created"
+		case s == Paused && op == opExec:
+			return "cannot exec in a paused container (use --ignore-paused to override)"
+		}
+	case opPause:
+		if s != Created && s != Running {
+			return "container not running"
+		}
+	case opResume:
+		if s != Paused {
+			return "container not paused"
+		}
+	case opProcesses, opUpdate:
 		if s == Stopped || s == Creating {
 			return "container not running"
+		}
+	case opEvents:
+		if s == Stopped || s == Creating {
+			return fmt.Sprintf("container with id %s is not running", id)
 		}
 	}
 	return ""

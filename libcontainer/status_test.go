@@ -16,10 +16,10 @@ func TestDeriveIsTotal(t *testing.T) {
 				want = Creating
 			}
 		case !o.alive:
-		case o.gate:
-			want = Created
 		case o.frozen:
 			want = Paused
+		case o.gate:
+			want = Created
 		default:
 			want = Running
 		}
@@ -36,16 +36,26 @@ func TestRefusals(t *testing.T) {
 		running  = "cannot start an already running container"
 		stopped  = "cannot start a container that has stopped"
 		creating = "cannot start a container that is still being created"
+		paused   = "cannot start a container in the paused state"
 		not      = "container not running"
+		freed    = "container not paused"
+		events   = "container with id c is not running"
 	)
 	cannot := func(s Status) string { return "cannot delete container c that is not stopped: " + string(s) }
 	statuses := []Status{Creating, Created, Running, Paused, Stopped}
 	table := map[operation][]string{
-		opStart:       {creating, "", running, running, stopped},
+		opStart:       {creating, "", running, paused, stopped},
 		opKill:        {not, "", "", "", not},
 		opDelete:      {cannot(Creating), "", cannot(Running), cannot(Paused), ""},
 		opDeleteForce: {"", "", "", "", ""},
 		opProcesses:   {not, "", "", "", not},
+		opUpdate:      {not, "", "", "", not},
+		opPause:       {not, "", "", not, not},
+		opResume:      {freed, freed, freed, "", freed},
+		opEvents:      {events, "", "", "", events},
+		opExec: {"cannot exec in a container that is still being created", "", "",
+			"cannot exec in a paused container (use --ignore-paused to override)", "cannot exec in a stopped container"},
+		opExecPaused: {"cannot exec in a container that is still being created", "", "", "", "cannot exec in a stopped container"},
 	}
 	for op, wants := range table {
 		for i, want := range wants {

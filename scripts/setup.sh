@@ -29,10 +29,23 @@ shellcheck                 shellcheck
 gcc-aarch64-linux-gnu      aarch64-linux-gnu-gcc
 libc6-dev-arm64-cross      /usr/aarch64-linux-gnu/include/stdio.h
 qemu-user-static           qemu-aarch64-static
+docker.io                  dockerd
+containerd                 containerd
+podman                     podman
+buildah                    buildah
+umoci                      umoci
+conmon                     conmon
+iptables                   iptables
+uidmap                     newuidmap
+containernetworking-plugins /usr/lib/cni/bridge
+slirp4netns                slirp4netns
+fuse-overlayfs             fuse-overlayfs
+qemu-system-x86            qemu-system-x86_64
+debootstrap                debootstrap
+e2fsprogs                  mkfs.ext4
+dbus-daemon                dbus-daemon
 iproute2                   ip
 nftables                   nft
-iptables                   iptables
-containernetworking-plugins /usr/lib/cni/bridge
 "
 case $goal in
 build) wanted=$build ;;
@@ -75,6 +88,14 @@ echo "setup: installing $missing" >&2
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 export DEBIAN_FRONTEND=noninteractive
+# The engines come with daemons, which the tests start by themselves: a package
+# that is installed here starts no service.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap 'rm -f "$log" $policy' EXIT
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 0755 $policy
+fi
 # A fresh machine has no lists, and one that was set up long ago has old ones.
 # shellcheck disable=SC2086 # $missing is a list of words
 apt-get install -y -qq --no-install-recommends $missing >"$log" 2>&1 ||

@@ -24,6 +24,10 @@ func annotation(key string) string { return "annotations[\"" + key + "\"]" }
 func (c *compiler) keepGroups() bool { return c.Spec.Annotations[KeepGroups] == "1" }
 
 func (c *compiler) checkAnnotations() {
+	if len(c.Spec.Annotations) == 0 {
+		return
+	}
+	c.checkUnitAnnotations()
 	for _, k := range annotations {
 		v, set := c.Spec.Annotations[k]
 		switch {

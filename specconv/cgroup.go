@@ -24,6 +24,10 @@ func (c *compiler) cgroupPath() string {
 	if !c.noNUL("linux.cgroupsPath", p) {
 		return "/" + c.ID
 	}
+	if strings.IndexByte(p, '\n') >= 0 {
+		c.errs.Add("linux.cgroupsPath", p, "has a line feed, which cgroup names cannot have")
+		return "/" + c.ID
+	}
 	for _, part := range strings.Split(p, "/") {
 		if part == ".." {
 			c.errs.Add("linux.cgroupsPath", p, "must not climb with ..")
@@ -46,25 +50,44 @@ func (c *compiler) emitCgroups() {
 		}
 		return
 	}
+	if c.SystemdCgroup {
+		c.emitUnit()
+		return
+	}
+	if c.cgroupsRefused {
+		return
+	}
 	p := c.cgroupPath()
 	writes := resourceWrites(c.linux().Resources, &c.Facts.Cgroup, &c.errs)
 	for i := range c.Facts.Cgroup.Hierarchies {
-		h := &c.Facts.Cgroup.Hierarchies[i]
-		slot := c.plan.NewSlot("cgroup-" + hierarchyLabel(h))
-		open := "tasks"
-		var flags uint32
-		if h.V2 {
-			open = ""
-			flags = plan.FlagV2
-		}
-		if c.needsReady(i, writes) {
-			flags |= plan.FlagReady
-		}
-		c.cgroups = append(c.cgroups, CgroupDir{Hierarchy: h.Name, Mount: h.Mount, Path: p, V2: h.V2})
-		c.cgroupSlots = append(c.cgroupSlots, slot)
-		c.add(plan.CgroupMake("linux.cgroupsPath", hierarchyLabel(h), h.Mount+p, open, slot, flags))
+		c.emitCgroupDir(i, c.ownCgroup(&c.Facts.Cgroup.Hierarchies[i], p), writes)
 	}
 	c.emitCgroupWrites(writes)
+	c.emitCgroupV2()
+}
+
+// emitCgroupV2 is what only cgroup v2 has.
+func (c *compiler) emitCgroupV2() {
+	c.emitDeviceFilter()
+	c.emitCgroupOwner()
+}
+
+// emitCgroupDir makes the container's directory in one hierarchy.
+func (c *compiler) emitCgroupDir(i int, p string, writes []resourceWrite) {
+	h := &c.Facts.Cgroup.Hierarchies[i]
+	slot := c.plan.NewSlot("cgroup-" + hierarchyLabel(h))
+	open := "tasks"
+	var flags uint32
+	if h.V2 {
+		open = ""
+		flags = plan.FlagV2
+	}
+	if c.needsReady(i, writes) {
+		flags |= plan.FlagReady
+	}
+	c.cgroups = append(c.cgroups, CgroupDir{Hierarchy: h.Name, Mount: h.Mount, Path: p, V2: h.V2})
+	c.cgroupSlots = append(c.cgroupSlots, slot)
+	c.add(plan.CgroupMake("linux.cgroupsPath", hierarchyLabel(h), h.Mount+p, open, slot, flags))
 }
 
 // needsReady says that a hierarchy's directories must be prepared: a v1 cpuset
@@ -87,7 +110,7 @@ func hierarchyLabel(h *facts.Hierarchy) string {
 
 func (c *compiler) emitCgroupWrites(writes []resourceWrite) {
 	for _, w := range writes {
-		if c.Facts.UserNS && strings.HasPrefix(w.file, "devices.") {
+		if c.rootless() && strings.HasPrefix(w.file, "devices.") {
 			continue // the kernel lets only the initial user namespace write device rules
 		}
 		var flags uint32
@@ -100,7 +123,7 @@ func (c *compiler) emitCgroupWrites(writes []resourceWrite) {
 
 func (c *compiler) emitCgroupJoin() {
 	for i := range c.cgroups {
-		if !c.cgroups[i].V2 {
+		if !c.cgroups[i].V2 && c.cgroupSlots[i] != plan.NoSlot {
 			c.add(plan.CgroupJoin("linux.cgroupsPath", c.cgroupSlots[i]))
 		}
 	}
@@ -124,8 +147,12 @@ func (c *compiler) emitCgroupMount(n *mount) {
 	}
 	c.add(plan.MountFs(plan.Mount{Field: n.field, Type: "tmpfs", Source: "tmpfs", At: n.at, Options: []string{"mode=755"},
 		Attr: uint64(plan.AttrNosuid | plan.AttrNodev | plan.AttrNoexec), Flags: plan.FlagMakeDir}))
-	for i := range c.Facts.Cgroup.Hierarchies {
-		h := &c.Facts.Cgroup.Hierarchies[i]
+	shown := c.Facts.Cgroup.Hierarchies
+	if ownNS {
+		shown = c.hierarchies // its root is the caller's cgroup where the container has none
+	}
+	for i := range shown {
+		h := &shown[i]
 		at := n.at + "/" + path.Base(h.Mount)
 		m := plan.Mount{Field: n.field, At: at, Flags: plan.FlagMakeDir, Propagation: n.opt.prop}
 		if !whole {
@@ -172,6 +199,15 @@ func (c *compiler) emitCgroup2(n *mount, ownNS bool) {
 	for i := range c.cgroups {
 		if c.cgroups[i].V2 {
 			m.Source, m.Attr = c.cgroups[i].Mount+c.cgroups[i].Path, n.opt.attr.packed()
+			c.add(plan.MountBind(m))
+			return
+		}
+	}
+	for i := range c.hierarchies {
+		if h := &c.hierarchies[i]; h.V2 {
+			// The caller's own, which the container must not change (CVE-2023-25809).
+			m.Source, m.Attr = strings.TrimSuffix(h.Mount+h.Own, "/"), n.opt.attr.packed()
+			m.Rattr, m.Flags = plan.Attr(plan.AttrReadonly, 0), m.Flags|plan.FlagRecursive
 			c.add(plan.MountBind(m))
 			return
 		}

@@ -127,7 +127,7 @@ func TestDevicesWithoutTheController(t *testing.T) {
 func TestUpdateLeavesDevicesAlone(t *testing.T) {
 	r := specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{deviceOf(true, "c", 7, 7, "r")}}
 	var errs field.List
-	if w := updateWrites(&r, cgroupsV1(), &errs); len(w) != 0 || errs.Len() != 0 {
+	if w := updateWrites(&r, cgroupsV1(), nil, &errs); len(w) != 0 || errs.Len() != 0 {
 		t.Errorf("%v, %v", w, errs.Err())
 	}
 }

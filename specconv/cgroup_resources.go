@@ -46,24 +46,12 @@ func resourceWrites(r *specs.LinuxResources, cg *facts.Cgroup, errs *field.List)
 	return c.writes
 }
 
-// updateWrites is resourceWrites for a cgroup with processes and limits of its
-// own. Values that the kernel compares with each other are written in an order
-// that works whether they rise or fall, and device rules are left alone: they
-// cannot be replaced without a moment in which they are wrong.
-func updateWrites(r *specs.LinuxResources, cg *facts.Cgroup, errs *field.List) []resourceWrite {
-	c := resourceCompiler{cg: cg, errs: errs, update: true}
-	c.all(r)
-	if r != nil {
-		c.unified(r.Unified)
-	}
-	return c.writes
-}
-
 // resourceCompiler collects the writes of one linux.resources.
 type resourceCompiler struct {
 	cg     *facts.Cgroup
 	errs   *field.List
 	update bool
+	now    map[string]string // in an update, what files say now; see UpdateReads
 	writes []resourceWrite
 	absent string // the field whose missing controller was reported last
 }

@@ -60,6 +60,7 @@ type resourceCase struct {
 	cg     *facts.Cgroup
 	r      specs.LinuxResources
 	update bool
+	now    map[string]string
 	want   string
 	errs   string
 }
@@ -71,7 +72,7 @@ func (tc resourceCase) run(t *testing.T) {
 		var errs field.List
 		var all, writes []resourceWrite
 		if tc.update {
-			writes = updateWrites(&tc.r, tc.cg, &errs)
+			writes = updateWrites(&tc.r, tc.cg, tc.now, &errs)
 		} else {
 			all = resourceWrites(&tc.r, tc.cg, &errs)
 		}
@@ -139,7 +140,7 @@ func TestPageSizeIsNoPath(t *testing.T) {
 	for _, size := range []string{"", "2", "MB", "02MB", "2mb", "2M", "2TB", "../2MB", "2MB/..", "2MB.rsvd", "-2MB", "2\x00MB", "123456789MB", "2MB\n"} {
 		var errs field.List
 		r := specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: size, Limit: 1}}}
-		if w := updateWrites(&r, cgroupsV1(), &errs); len(w) != 0 || errs.Len() != 1 {
+		if w := updateWrites(&r, cgroupsV1(), nil, &errs); len(w) != 0 || errs.Len() != 1 {
 			t.Errorf("%q: %d writes, %d errors", size, len(w), errs.Len())
 			continue
 		}

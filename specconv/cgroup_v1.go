@@ -40,7 +40,6 @@ func (c *resourceCompiler) memoryBytes(name string, p *int64) (int64, bool) {
 
 // memory1 writes memory limits of cgroup v1. m.Kernel is ignored, as the spec
 // allows: Linux has no limit for kernel memory alone since 5.16.
-// m.CheckBeforeUpdate needs nothing here: v1 refuses a limit below the usage.
 func (c *resourceCompiler) memory1(k controller, m *specs.LinuxMemory) {
 	const path = resourcesField + ".memory."
 	if m.UseHierarchy != nil {
@@ -93,6 +92,9 @@ func (c *resourceCompiler) memoryAndSwap1(k controller, m *specs.LinuxMemory) {
 		limitField, limitFile = resourcesField + ".memory.limit", "memory.limit_in_bytes"
 		swapField, swapFile   = resourcesField + ".memory.swap", "memory.memsw.limit_in_bytes"
 	)
+	if c.update && !c.checkMemoryUpdate(m, limit, swap, "memory.limit_in_bytes", "memory.memsw.limit_in_bytes") {
+		return
+	}
 	// Without swap accounting the file is absent, and swap is unlimited anyway.
 	if hasSwap && swap == -1 || !hasSwap && hasLimit && limit == -1 {
 		f := swapField
@@ -103,7 +105,10 @@ func (c *resourceCompiler) memoryAndSwap1(k controller, m *specs.LinuxMemory) {
 		hasSwap = false
 	}
 	value := strconv.FormatInt(limit, 10)
-	if hasLimit && hasSwap && c.update {
+	if now, known := c.bytesNow(swapFile); hasLimit && hasSwap && known && now != -1 && limit > now {
+		c.write(k, swapField, swapFile, strconv.FormatInt(swap, 10)) // room first
+		hasSwap = false
+	} else if hasLimit && hasSwap && c.update && !known {
 		c.attempt(k, limitField, limitFile, value) // right when falling, too early when rising
 		c.write(k, swapField, swapFile, strconv.FormatInt(swap, 10))
 		c.write(k, limitField, limitFile, value)
@@ -135,7 +140,7 @@ func (c *resourceCompiler) checkSwap(m *specs.LinuxMemory) (int64, bool) {
 	case *m.Limit == -1:
 		why = "is the limit of memory plus swap and cannot be below memory.limit, which is unlimited"
 	case swap < *m.Limit:
-		why = "is the limit of memory plus swap and cannot be below memory.limit " + strconv.FormatInt(*m.Limit, 10)
+		why = belowLimit(*m.Limit)
 	default:
 		return swap, true
 	}

@@ -41,7 +41,7 @@ func TestMemoryV1(t *testing.T) {
 			errs: "config linux.resources.memory.swap \"4096\": is the limit of memory plus swap and needs memory.limit\n"},
 		{name: "swap below limit", cg: v1, r: memoryOf(specs.LinuxMemory{Limit: ptr(int64(8192)), Swap: ptr(int64(4096))}),
 			want: "memory memory.limit_in_bytes=8192 (memory.limit)\n",
-			errs: "config linux.resources.memory.swap \"4096\": is the limit of memory plus swap and cannot be below memory.limit 8192\n"},
+			errs: "config linux.resources.memory.swap \"4096\": is the limit of memory plus swap and cannot be below memory.limit 8192 (memory+swap limit should be >= memory limit)\n"},
 		{name: "swap below no limit", cg: v1, r: memoryOf(specs.LinuxMemory{Limit: ptr(int64(-1)), Swap: ptr(int64(4096))}),
 			want: "memory memory.memsw.limit_in_bytes|=-1 (memory.limit)\nmemory memory.limit_in_bytes=-1 (memory.limit)\n",
 			errs: "config linux.resources.memory.swap \"4096\": is the limit of memory plus swap and cannot be below memory.limit, which is unlimited\n"},

@@ -15,19 +15,16 @@ import (
 func (c *resourceCompiler) memory2(k controller, m *specs.LinuxMemory) {
 	const path = resourcesField + ".memory."
 	limit, hasLimit := c.memoryBytes("limit", m.Limit)
-	swap, hasSwap := c.checkSwap(m)
-	switch {
-	case hasSwap && swap == -1:
-		c.write(k, path+"swap", "memory.swap.max|", "max")
-	case hasSwap && !hasLimit:
-		// v2 counts swap alone; what to subtract is known only with the limit.
-		c.errs.Add(path+"swap", strconv.FormatInt(swap, 10), "cannot be converted to cgroup v2 without memory.limit")
-	case hasSwap && swap == limit:
-		c.write(k, path+"swap", "memory.swap.max|", "0")
-	case hasSwap:
-		c.write(k, path+"swap", "memory.swap.max", strconv.FormatInt(swap-limit, 10))
-	case hasLimit && limit == -1:
-		c.write(k, path+"limit", "memory.swap.max|", "max")
+	swap, _ := c.checkSwap(m)
+	if c.update && !c.checkMemoryUpdate(m, limit, swap, "memory.max", "") {
+		return
+	}
+	if value, from := c.swap2(limit, swap); value != "" {
+		file := "memory.swap.max"
+		if value == "0" || value == "max" {
+			file += "|" // without swap accounting nothing is swapped, or nothing limits it
+		}
+		c.write(k, from, file, value)
 	}
 	if hasLimit {
 		c.write(k, path+"limit", "memory.max", orMax(limit))
@@ -45,6 +42,38 @@ func (c *resourceCompiler) memory2(k controller, m *specs.LinuxMemory) {
 		c.noV2(path+"disableOOMKiller", "true", "switch for the OOM killer")
 	}
 	// useHierarchy: v2 is always hierarchical; nothing to write.
+}
+
+// swap2 is what memory.swap.max becomes, "" if it stays, and the field that asks
+// for it. v2 counts swap alone, the config memory plus swap. So an update of one
+// of them needs the other as it is now: a new memory limit keeps the total, and
+// a new total the memory limit. Arguments are 0 where they are not set.
+func (c *resourceCompiler) swap2(limit, swap int64) (value, from string) {
+	const limitField, swapField = resourcesField + ".memory.limit", resourcesField + ".memory.swap"
+	nowLimit, _ := c.bytesNow("memory.max")
+	nowSwap, known := c.bytesNow("memory.swap.max")
+	from = swapField
+	switch {
+	case swap == -1:
+		return "max", swapField
+	case swap == 0 && limit == -1:
+		return "max", limitField
+	case swap == 0:
+		if limit == 0 || nowLimit <= 0 || !known || nowSwap < 0 {
+			return "", ""
+		}
+		if swap = nowLimit + nowSwap; swap < limit {
+			c.errs.Add(limitField, strconv.FormatInt(limit, 10), aboveTotal(swap))
+			return "", ""
+		}
+		from = limitField
+	case limit == 0 && nowLimit <= 0:
+		c.errs.Add(swapField, strconv.FormatInt(swap, 10), "cannot be converted to cgroup v2 without memory.limit")
+		return "", ""
+	case limit == 0:
+		limit = nowLimit
+	}
+	return strconv.FormatInt(swap-limit, 10), from
 }
 
 // noV2 records a value that cgroup v2 cannot hold.
@@ -72,6 +101,9 @@ func (c *resourceCompiler) cpu2(k controller, cpu *specs.LinuxCPU) {
 		from, quota := path+"quota", b.quota
 		if quota == "" {
 			from, quota = path+"period", "max"
+			if now := strings.Fields(c.now["cpu.max"]); len(now) > 0 {
+				quota = now[0] // one file for both: a period alone keeps the quota
+			}
 		}
 		if quota == "-1" {
 			quota = "max"

@@ -27,7 +27,7 @@ func TestMemoryV2(t *testing.T) {
 			errs: "config linux.resources.memory.swap \"8192\": cannot be converted to cgroup v2 without memory.limit\n"},
 		{name: "swap below limit", cg: v2, r: memoryOf(specs.LinuxMemory{Limit: ptr(int64(8192)), Swap: ptr(int64(4096))}),
 			want: "v2 memory.max=8192 (memory.limit)\n",
-			errs: "config linux.resources.memory.swap \"4096\": is the limit of memory plus swap and cannot be below memory.limit 8192\n"},
+			errs: "config linux.resources.memory.swap \"4096\": is the limit of memory plus swap and cannot be below memory.limit 8192 (memory+swap limit should be >= memory limit)\n"},
 	} {
 		tc.run(t)
 	}

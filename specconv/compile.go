@@ -27,8 +27,15 @@ type Input struct {
 	NoNewKeyring bool
 	// PreserveFDs counts the descriptors from 3 on that the program inherits.
 	PreserveFDs int
+	// Filter is the BPF program of linux.seccomp where another compiler than ours is
+	// to be used; nil otherwise.
+	Filter []byte
 	// SystemdCgroup asks for the systemd driver.
 	SystemdCgroup bool
+	// ConsoleSocket is where the terminal is sent; without one the runtime gets it.
+	ConsoleSocket string
+	// PidfdSocket is where a pidfd of the process is sent, if it is set.
+	PidfdSocket string
 	// NoCgroup asks for no cgroup at all (--cgroup-manager=disabled).
 	NoCgroup bool
 }
@@ -45,6 +52,8 @@ type Result struct {
 	MountNS    string
 	// RdtGroups are the resctrl directories that the process joins.
 	RdtGroups []RdtGroup
+	// Unit is the container's, without a name where cgroups are not systemd's.
+	Unit Unit
 	// Warnings are for the log: what the spec says to warn about and go on.
 	Warnings []string
 }
@@ -55,6 +64,7 @@ type CgroupDir struct {
 	Mount     string
 	Path      string // below Mount, begins with a slash
 	V2        bool
+	Unit      bool // systemd makes it, and removes it with the unit
 }
 
 // RdtGroup is one group of resctrl.
@@ -73,13 +83,25 @@ type compiler struct {
 	plan        plan.Plan
 	ns          namespaces
 	cgroups     []CgroupDir
-	cgroupSlots []plan.Slot
-	filter      *seccomp.Program
-	propagation uint64 // linux.rootfsPropagation, read once
-	caps        capSets
-	lateNet     bool // the network namespace comes after the first record
-	rdtGroups   []rdtGroup
-	hookLogs    [2]plan.Slot // for stdout and stderr of the init's hooks
+	hierarchies []facts.Hierarchy // all of them, those that the caller may not use too
+	// cgroupsRefused says that what is wrong with the cgroups has been said.
+	cgroupsRefused bool
+	cgroupSlots    []plan.Slot
+	unit           Unit
+	scope          *plan.Op // starts the scope, with the writes that follow it
+	scopeWrites    []resourceWrite
+	filter         *seccomp.Program
+	propagation    uint64 // linux.rootfsPropagation, read once
+	caps           capSets
+	root           string    // the host path of the root file system
+	rootTree       plan.Slot // filled where the host opens the root
+	procOpen       bool      // SlotProc has been filled early
+	lateNet        bool      // the network namespace comes after the first record
+	named          bool      // the names of the UTS namespace are set
+	rdtGroups      []rdtGroup
+	hookLogs       [2]plan.Slot // for stdout and stderr of the init's hooks
+	lsmDone        bool         // the labels are written already
+	console        plan.Slot    // the socket that the terminal is sent to
 }
 
 // Compile turns a config into a plan. The error is a *field.Invalid with one
@@ -92,7 +114,7 @@ func Compile(in Input) (*Result, error) {
 	if err := c.plan.Validate(); err != nil {
 		return nil, &field.Error{Why: err.Error(), Class: field.Bug}
 	}
-	res := &Result{Plan: &c.plan, Cgroups: c.cgroups, HostMounts: !c.ns.isNew(plan.NewNS), MountNS: c.ns.pathOf(plan.NewNS)}
+	res := &Result{Plan: &c.plan, Cgroups: c.cgroups, HostMounts: !c.ns.isNew(plan.NewNS), MountNS: c.ns.pathOf(plan.NewNS), Unit: c.unit}
 	for _, g := range c.rdtGroups {
 		res.RdtGroups = append(res.RdtGroups, RdtGroup{Path: g.path, Own: g.own})
 	}
@@ -124,15 +146,18 @@ func compile(in Input) *compiler {
 
 	// prepare: the host makes and opens everything that the process will need,
 	// while there is no process yet that would have to be undone.
+	c.delegation()
 	c.ns = c.readNamespaces()
 	c.emitNsOpen()
 	mounts := c.readMounts()
+	c.emitRootTree()
 	c.emitTrees(mounts)
 	devices := c.readDevices()
 	c.emitNodes(devices, mounts)
 	c.emitCgroups()
 	c.emitIntelRdt()
 	c.emitHookLogs()
+	c.emitConsoleOpen()
 	if c.Gate {
 		c.add(plan.GateOpen("process"))
 	}
@@ -145,12 +170,14 @@ func compile(in Input) *compiler {
 	// enter: cgroups come before the cgroup namespace, whose root is the cgroup
 	// that its maker is in; oom_score_adj while the process is still the host's.
 	c.add(plan.FdSeal(3 + c.PreserveFDs))
+	c.emitScope(shape)
 	c.emitCgroupJoin()
-	c.emitOomScore()
+	c.emitOwnFiles(shape)
 	c.emitEnter(shape)
 	c.emitHostPart()
 	c.add(plan.Session())
 	if !c.NoNewKeyring {
+		c.emitKeyLabel()
 		c.add(plan.Keyring("_ses." + c.ID))
 	}
 	c.emitNames()
@@ -166,11 +193,12 @@ func compile(in Input) *compiler {
 
 	// switch, seal: what is sealed is sealed in the final root, after every hook.
 	c.emitRootSwitch()
+	c.emitConsole(plan.FlagBind)
 	c.emitSeal(mounts)
 
 	// lock, gate, exec: privilege goes away, then the program is looked up as the
 	// user who will run it.
-	c.emitLock()
+	c.emitLock(true)
 	c.emitStart()
 	return c
 }

@@ -8,8 +8,9 @@ const plainProcess = `"process": {"args": ["x"], "cwd": "/"}`
 // conformanceConfigs have the fields that no golden config has. Behind the name of
 // the facts are cgroup v1 controllers that the host shall have too.
 var conformanceConfigs = map[string]struct{ facts, config string }{
-	"ignored": {"hybrid-6.18", plainHead + `"process": {"args": ["x"], "cwd": "/", "commandLine": "x", "user": {"username": "x"}, "consoleSize": {"height": 25, "width": 80}},
+	"ignored": {"hybrid-6.18", plainHead + `"process": {"args": ["x"], "cwd": "/", "commandLine": "x", "user": {"username": "x"}},
 		"linux": {"resources": {"memory": {"kernel": 1048576, "checkBeforeUpdate": true}}}}`},
+	"terminal": {"hybrid-6.18", plainHead + `"process": {"args": ["x"], "cwd": "/", "terminal": true, "consoleSize": {"height": 25, "width": 80}}}`},
 	"resources of cgroup v1": {"hybrid-6.18 net_cls net_prio rdma", plainHead + plainProcess + `, "linux": {"resources": {
 		"memory": {"limit": 8388608, "reservation": 4194304, "kernelTCP": 1048576, "swappiness": 10, "disableOOMKiller": true, "useHierarchy": true},
 		"cpu": {"burst": 1000, "quota": 2000, "realtimeRuntime": 1000, "realtimePeriod": 2000, "cpus": "0", "mems": "0", "idle": 1},
@@ -27,6 +28,8 @@ var conformanceConfigs = map[string]struct{ facts, config string }{
 			{"names": ["personality"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 1, "value": 6, "valueTwo": 2, "op": "SCMP_CMP_MASKED_EQ"}]}]}}}`},
 	"seccomp's default": {"hybrid-6.18", plainHead + plainProcess + `, "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38,
 		"syscalls": [{"names": ["execve"], "action": "SCMP_ACT_ALLOW"}]}}}`},
+	"seccomp's agent": {"hybrid-6.18", plainHead + plainProcess + `, "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent",
+		"listenerMetadata": "x", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}}}`},
 	"second ids": {"hybrid-6.18", plainHead + plainProcess + `, "mounts": [{"destination": "/a", "source": "/a", "type": "bind",
 			"uidMappings": [{"containerID": 7, "hostID": 1, "size": 2}], "gidMappings": [{"containerID": 7, "hostID": 1, "size": 2}]}],
 		"linux": {"namespaces": [{"type": "user"}, {"type": "mount"}],
@@ -36,11 +39,6 @@ var conformanceConfigs = map[string]struct{ facts, config string }{
 
 // refusedConfigs have one error each: the field of their name is set.
 var refusedConfigs = map[string]string{
-	"process.terminal": plainHead + `"process": {"args": ["x"], "cwd": "/", "terminal": true}}`,
-	"linux.seccomp.listenerPath": plainHead + plainProcess[:len(plainProcess)-1] + `, "noNewPrivileges": true}, "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW",
-		"listenerPath": "/run/agent", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}}}`,
-	"linux.seccomp.listenerMetadata": plainHead + plainProcess[:len(plainProcess)-1] + `, "noNewPrivileges": true}, "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW",
-		"listenerMetadata": "x"}}}`,
 	"linux.personality.flags": plainHead + plainProcess + `, "linux": {"personality": {"domain": "LINUX", "flags": ["READ_IMPLIES_EXEC"]}}}`,
 	"freebsd":                 plainHead + plainProcess + `, "freebsd": {}}`,
 	"solaris":                 plainHead + plainProcess + `, "solaris": {}}`,

@@ -278,6 +278,9 @@ var outsideThePlan = map[string]string{
 	"hooks.poststop[].args":     "delete runs these hooks",
 	"hooks.poststop[].env":      "delete runs these hooks",
 	"hooks.poststop[].timeout":  "delete runs these hooks",
+
+	"process.execCPUAffinity.initial": "exec has a plan of its own",
+	"process.execCPUAffinity.final":   "exec has a plan of its own",
 }
 
 // Every field that is said to be supported can be set, and makes a difference:

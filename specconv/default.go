@@ -91,8 +91,12 @@ func Rootless(s *specs.Spec, uid, gid uint32) {
 		m.Options = options
 		mounts = append(mounts, m)
 	}
+	// Read-only with all that lies below: the host's cgroups, of which some may be
+	// the user's (CVE-2023-25809). Over them lies the container's own part.
 	s.Mounts = append(mounts, specs.Mount{Destination: "/sys", Type: "none", Source: "/sys",
-		Options: []string{"rbind", "nosuid", "noexec", "nodev", "ro"}})
+		Options: []string{"rbind", "nosuid", "noexec", "nodev", "rro"}},
+		specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup",
+			Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}})
 
 	namespaces := []specs.LinuxNamespace{{Type: specs.UserNamespace}}
 	for _, n := range s.Linux.Namespaces {

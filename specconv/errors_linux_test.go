@@ -47,12 +47,6 @@ config linux.netDevices["same2"].name "same2": is also the new name of "e4"`},
 		s.Annotations = map[string]string{HookStdout: "out", HookStderr: "/\x00"}
 	}, `config annotations["run.oci.hooks.stderr"] "/\x00": has a NUL byte
 config annotations["run.oci.hooks.stdout"] "out": must be an absolute path of a file for the output of hooks`},
-	{"sysfs without a network namespace", func(s *specs.Spec) {
-		s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.MountNamespace}, {Type: specs.UserNamespace}}
-		s.Linux.UIDMappings = []specs.LinuxIDMapping{{HostID: 1000, Size: 10}}
-		s.Linux.GIDMappings = []specs.LinuxIDMapping{{HostID: 1000, Size: 10}}
-		s.Mounts = []specs.Mount{{Destination: "/sys", Type: "sysfs"}, {Destination: "/sys2", Type: "bind", Source: "/sys"}}
-	}, `config mounts[0].type "sysfs": needs a network namespace in linux.namespaces: in a user namespace the kernel mounts sysfs only together with a network namespace of that user namespace; bind the host's /sys instead`},
 	{"device of nobody", func(s *specs.Spec) {
 		s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.MountNamespace}, {Type: specs.UserNamespace}}
 		s.Linux.UIDMappings = []specs.LinuxIDMapping{{HostID: 1000, Size: 10}}

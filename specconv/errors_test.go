@@ -80,6 +80,12 @@ var mistakes = append(linuxMistakes, []mutation{
 	{"vm", func(s *specs.Spec) { s.VM = &specs.VM{} }, `config vm: is for virtual machine runtimes; tare runs Linux containers`},
 	{"freebsd", func(s *specs.Spec) { s.FreeBSD = &specs.FreeBSD{} }, `config freebsd: is for FreeBSD jails; tare runs Linux containers`},
 	{"zos", func(s *specs.Spec) { s.ZOS = &specs.ZOS{} }, `config zos: is for z/OS containers; tare runs Linux containers`},
+	{"relative listener", func(s *specs.Spec) { s.Linux.Seccomp = asking("run/agent") }, `config linux.seccomp.listenerPath "run/agent": must be absolute`},
+	{"listener with NUL", func(s *specs.Spec) { s.Linux.Seccomp = asking("/run/\x00agent") }, `config linux.seccomp.listenerPath "/run/\x00agent": has a NUL byte`},
+	{"metadata with NUL", func(s *specs.Spec) {
+		s.Linux.Seccomp = asking("/run/agent")
+		s.Linux.Seccomp.ListenerMetadata = "a\x00b"
+	}, `config linux.seccomp.listenerMetadata "a\x00b": has a NUL byte`},
 	{"empty annotation", func(s *specs.Spec) { s.Annotations = map[string]string{"": "x"} }, `config annotations: a key is empty (config.md, Annotations)`},
 
 	{"no root", func(s *specs.Spec) { s.Root = nil }, `config root: is required on Linux (config.md, Root)`},
@@ -144,7 +150,7 @@ config linux.namespaces[3].path "ns/ipc": must be absolute (config-linux.md, Nam
 config linux.uidMappings: is required with a new user namespace`},
 	{"maps", func(s *specs.Spec) { userns(s, ids(0, 0, 0), ids(1, 4294967290, 10)) },
 		`config linux.gidMappings: must map the container's id 0, which sets the container up
-config linux.gidMappings[0] "1 4294967290 10": goes past the last id, 4294967295
+config linux.gidMappings[0] "1 4294967290 10": goes past the last id, 4294967294
 config linux.uidMappings: must map the container's id 0, which sets the container up
 config linux.uidMappings[0].size "0": must be at least 1
 config process.user.gid "0": is not mapped in linux.gidMappings
@@ -207,14 +213,15 @@ config linux.sysctl["net.ipv4.ip_forward"] "1": needs a network namespace in lin
 
 	{"hooks", func(s *specs.Spec) {
 		s.Hooks = &specs.Hooks{Prestart: []specs.Hook{{}}, CreateRuntime: []specs.Hook{{Path: "x"}}, //nolint:staticcheck // in use everywhere
-			CreateContainer: []specs.Hook{{Path: "/x", Timeout: number(0)}}, StartContainer: []specs.Hook{{Path: "/x", Env: []string{"A"}}},
+			CreateContainer: []specs.Hook{{Path: "/x", Timeout: number(0)}}, StartContainer: []specs.Hook{{Path: "/x", Env: []string{"A", "=B"}}},
 			Poststart: []specs.Hook{{Path: "/\x00"}}, Poststop: []specs.Hook{{Path: "/x", Args: []string{"", "\x00"}}}}
 	}, `config hooks.createContainer[0].timeout "0": must be more than 0 seconds
 config hooks.createRuntime[0].path "x": must be absolute (config.md, POSIX-platform Hooks)
 config hooks.poststart[0].path "/\x00": has a NUL byte
 config hooks.poststop[0].args[1] "\x00": has a NUL byte
 config hooks.prestart[0].path: is required
-config hooks.startContainer[0].env[0] "A": is not of the form NAME=value`},
+config hooks.startContainer[0].env[0] "A": is not of the form NAME=value
+config hooks.startContainer[0].env[1] "=B": is not of the form NAME=value`},
 
 	{"scheduler", func(s *specs.Spec) {
 		s.Process.Scheduler = &specs.Scheduler{Policy: "SCHED_FIFO", Nice: 20, Priority: 100, Runtime: 1, Flags: []specs.LinuxSchedulerFlag{"X"}}
@@ -328,33 +335,29 @@ func overlap(a, b mutation) bool {
 
 // elsewhere are reasons that other tests of this package assert, with where.
 var elsewhere = map[string]string{
-	"needs CAP_NET_ADMIN over the runtime's network namespace, from which devices are moved": "golden error-net-devices-rootless",
-	"is required for a container with this ID, which resctrl has a file of its own for":      "TestReservedRdtNames",
-	"needs Linux 5.12 for id-mapped mounts":                                                  "golden error-idmap-5.10",
-	"cannot be set in the user namespace of an unprivileged caller (user_namespaces(7))":     "golden error-rootless-groups",
-	"the systemd cgroup driver is not supported by this version of tare":                     "golden error-systemd",
-	"needs CAP_SYS_ADMIN, or process.noNewPrivileges (seccomp(2))":                           "TestSeccompWithoutPrivilege",
-	"seccomp listeners are not supported by this version of tare":                            "TestSeccompListener",
-	"consoles are not supported by this version of tare":                                     "TestTerminal",
+	"needs privilege over the file system for an id-mapped mount, which the caller has not (mount_setattr(2))": "TestRefusedToUsers",
+	"needs CAP_NET_ADMIN over the runtime's network namespace, from which devices are moved":                   "golden error-net-devices-rootless",
+	"is required for a container with this ID, which resctrl has a file of its own for":                        "TestReservedRdtNames",
+	"needs Linux 5.12 for id-mapped mounts":                                                                    "golden error-idmap-5.10",
+	"needs CAP_SYS_ADMIN, or process.noNewPrivileges (seccomp(2))":                                             "TestSeccompWithoutPrivilege",
+	"needs Linux 5.19 (seccomp(2))":                                                                            "TestSeccompFlagsOfKernels",
 }
 
-func TestTerminal(t *testing.T) {
-	s := plain()
-	s.Process.Terminal = true
-	want := "config process.terminal \"true\": consoles are not supported by this version of tare\n"
-	if err := compileOn(readFacts(t, "hybrid-6.18"), s); err == nil || errorText(t, err) != want {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestSeccompListener(t *testing.T) {
-	s := plain()
-	s.Process.NoNewPrivileges = true
-	s.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, ListenerPath: "/run/agent",
+// asking is a profile that has an agent at path.
+func asking(path string, flags ...specs.LinuxSeccompFlag) *specs.LinuxSeccomp {
+	return &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, ListenerPath: path, Flags: flags,
 		Syscalls: []specs.LinuxSyscall{{Names: []string{"mkdir"}, Action: specs.ActNotify}}}
-	want := "config linux.seccomp.listenerPath \"/run/agent\": seccomp listeners are not supported by this version of tare\n"
-	if err := compileOn(readFacts(t, "hybrid-6.18"), s); err == nil || errorText(t, err) != want {
-		t.Errorf("got %v", err)
+}
+
+func TestSeccompFlagsOfKernels(t *testing.T) {
+	s := plain()
+	s.Linux.Seccomp = asking("/run/agent", specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagWaitKillableRecv)
+	want := "host linux.seccomp.flags[1] \"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV\": needs Linux 5.19 (seccomp(2))\n"
+	if err := compileOn(readFacts(t, "v2-5.10"), s); err == nil || errorText(t, err) != want {
+		t.Errorf("on 5.10: got %v, want %q", err, want)
+	}
+	if err := compileOn(readFacts(t, "hybrid-6.18"), s); err != nil {
+		t.Errorf("on 6.18: %v", err)
 	}
 }
 

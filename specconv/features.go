@@ -13,7 +13,7 @@ import (
 // Features is the features structure (features.md): what a config may ask for,
 // read out of the tables that Compile itself uses, whatever this host can do.
 func Features() *features.Features {
-	yes, no := true, false
+	yes := true
 	unsafe := append([]string{"bundle", "org.systemd.property.", "org.criu.config"}, annotations[:]...)
 	names := make([]string, len(nsTypes))
 	for i := range nsTypes {
@@ -32,7 +32,7 @@ func Features() *features.Features {
 		Linux: &features.Linux{
 			Namespaces:   names,
 			Capabilities: caps,
-			Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &no, SystemdUser: &no, Rdma: &yes},
+			Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &yes, Rdma: &yes},
 			Seccomp: &features.Seccomp{Enabled: &yes, Actions: seccomp.Actions(), Operators: seccomp.Operators(),
 				Archs: seccomp.Archs(), KnownFlags: seccomp.Flags(), SupportedFlags: seccomp.Flags()},
 			Apparmor:        &features.Apparmor{Enabled: &yes},

@@ -1,6 +1,7 @@
 package specconv
 
 import (
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -37,7 +38,7 @@ func (c *compiler) checkHook(f string, h *specs.Hook) bool {
 	}
 	for i, e := range h.Env {
 		p := field.Index(f+".env", i)
-		if !strings.Contains(e, "=") {
+		if name, _, ok := strings.Cut(e, "="); !ok || name == "" {
 			c.errs.Add(p, e, "is not of the form NAME=value")
 		}
 		c.noNUL(p, e)
@@ -119,9 +120,19 @@ func (c *compiler) emitContainerHooks(kind string, hooks []specs.Hook, status sp
 		h := &hooks[i]
 		f := field.Index("hooks."+kind, i)
 		if c.checkHook(f, h) {
-			c.add(plan.HookRun(f, i, h.Path, hookArgs(h), h.Env, timeout(h), head, tail).WithOutput(c.hookLogs[0], c.hookLogs[1]))
+			op := plan.HookRun(f, i, h.Path, hookArgs(h), h.Env, timeout(h), head, tail).WithOutput(c.hookLogs[0], c.hookLogs[1])
+			if kind == "startContainer" && c.limitsFiles() {
+				op.Flags |= plan.FlagPrepared
+			}
+			c.add(op)
 		}
 	}
+}
+
+// limitsFiles says that the process may not be able to write the state for its
+// hooks any more once it has its limits.
+func (c *compiler) limitsFiles() bool {
+	return slices.ContainsFunc(c.Spec.Process.Rlimits, func(r specs.POSIXRlimit) bool { return r.Type == "RLIMIT_FSIZE" })
 }
 
 // stateText is the state that a hook reads, cut in two where the pid goes: only

@@ -1,6 +1,7 @@
 package specconv
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -77,7 +78,13 @@ func (c *compiler) emitIdentity() {
 	u := &c.Spec.Process.User
 	var flags uint32
 	groups := make([]byte, 0, 4*len(u.AdditionalGids))
-	for _, g := range u.AdditionalGids {
+	for i, g := range u.AdditionalGids {
+		// Docker lists the primary group again when it is also asked for by name; the
+		// kernel would keep both. A list as long as the few that people write is
+		// searched, a longer one is given as it is.
+		if i < 64 && slices.Contains(u.AdditionalGids[:i], g) {
+			continue
+		}
 		groups = append(groups, byte(g), byte(g>>8), byte(g>>16), byte(g>>24))
 	}
 	umask := uint32(0o022)
@@ -99,11 +106,11 @@ func (c *compiler) emitIdentity() {
 		for i, g := range u.AdditionalGids {
 			c.checkMapped(field.Index("process.user.additionalGids", i), g, l.GIDMappings, "linux.gidMappings")
 		}
-		if c.Facts.EUID != 0 {
-			// setgroups(2) is denied in the user namespace of an unprivileged caller.
+		if c.deniesGroups() {
 			flags |= plan.FlagKeepGroups
 			if len(u.AdditionalGids) > 0 {
-				c.errs.Add("process.user.additionalGids", "", "cannot be set in the user namespace of an unprivileged caller (user_namespaces(7))")
+				c.errs.Add("process.user.additionalGids", "", "cannot be set where an unprivileged caller maps only his own group: the kernel"+
+					" wants setgroups(2) denied then (user_namespaces(7)); map more groups, which newgidmap does")
 			}
 		}
 	}
@@ -123,17 +130,6 @@ func (c *compiler) checkID(path string, id uint32) {
 	}
 }
 
-func (c *compiler) checkMapped(path string, id uint32, maps []specs.LinuxIDMapping, name string) {
-	for _, m := range maps {
-		if id >= m.ContainerID && uint64(id) < uint64(m.ContainerID)+uint64(m.Size) {
-			return
-		}
-	}
-	if len(maps) > 0 {
-		c.errs.Add(path, strconv.FormatUint(uint64(id), 10), "is not mapped in "+name)
-	}
-}
-
 // rlimitNames are the types of process.rlimits with their RLIMIT_* numbers, the
 // same on every supported machine.
 var rlimitNames = [...]string{
@@ -143,6 +139,10 @@ var rlimitNames = [...]string{
 
 func (c *compiler) emitRlimits() {
 	var seen [len(rlimitNames)]bool
+	if len(c.hooks().StartContainer) > 0 && c.limitsFiles() {
+		head, tail := c.stateText(specs.StateCreated)
+		c.add(plan.HookState("hooks.startContainer", head, tail))
+	}
 	for i, r := range c.Spec.Process.Rlimits {
 		f := field.Index("process.rlimits", i)
 		n := -1

@@ -21,6 +21,8 @@ type mount struct {
 	bind  bool
 	tree  plan.Slot // filled when the host opens the source
 	late  bool      // made read-only only after its nodes exist
+
+	standIn bool // the host's mount of a file system that cannot be mounted
 }
 
 func (c *compiler) readMounts() []mount {
@@ -82,12 +84,16 @@ func (c *compiler) checkMount(n *mount) {
 	if (len(m.UIDMappings) > 0) != (len(m.GIDMappings) > 0) {
 		c.errs.Add(f+".uidMappings", "", "must be given together with gidMappings")
 	}
-	if m.Type == "sysfs" && !n.bind && c.ns.isNew(plan.NewUser) && !c.ns.own(plan.NewNet) {
-		c.errs.Add(f+".type", m.Type, "needs a network namespace in linux.namespaces: in a user namespace the kernel mounts sysfs only"+
-			" together with a network namespace of that user namespace; bind the host's "+n.at+" instead")
+	if c.standIn(n) {
+		_, host := ownedBy(m.Type)
+		c.warn(f+".type", m.Type, "shows a namespace that belongs to the host, and cannot be mounted in a user namespace: the host's "+host+" is bound")
 	}
+	c.checkOwnerOptions(n)
 	if n.opt.idmap && !mapped && !c.ns.own(plan.NewUser) {
 		c.errs.Add(f+".options", "idmap", "needs uidMappings and gidMappings, or a user namespace in linux.namespaces whose own are meant")
+	}
+	if (mapped || n.opt.idmap) && (!c.privileged() || c.Facts.ForeignMounts) {
+		c.errs.AddHost(f+".uidMappings", "", "needs privilege over the file system for an id-mapped mount, which the caller has not (mount_setattr(2))")
 	}
 	if (mapped || n.opt.idmap) && !c.Facts.Kernel(5, 12) {
 		c.errs.AddHost(f+".uidMappings", "", "needs Linux 5.12 for id-mapped mounts")
@@ -125,9 +131,6 @@ func BindSource(bundle string, m *specs.Mount) (source string, ok bool) {
 	return FromBundle(bundle, m.Source), true
 }
 
-// userns says that the process that mounts has no privilege on the host.
-func (c *compiler) userns() bool { return c.ns.own(plan.NewUser) }
-
 // emitTrees opens the sources that the container's root could not open: all of
 // them in a user namespace, and every id-mapped one, which needs the privilege
 // of the mount's owner (mount_setattr(2)).
@@ -135,7 +138,12 @@ func (c *compiler) emitTrees(mounts []mount) {
 	for i := range mounts {
 		n := &mounts[i]
 		idmap := n.opt.idmap || len(n.spec.UIDMappings) > 0
-		if !n.bind || n.opt.remount || !idmap && !c.userns() {
+		if host, ok := c.mayStandIn(n); ok && !n.opt.remount {
+			n.tree = c.plan.NewSlot("tree-" + strconv.Itoa(i))
+			c.add(plan.TreeOpen(n.field+".type", host, n.tree, plan.FlagRecursive))
+			continue
+		}
+		if !n.bind || n.opt.remount || !idmap && !c.hostOpens() {
 			continue
 		}
 		var flags uint32
@@ -217,8 +225,25 @@ func (c *compiler) emitBind(n *mount) {
 	// What the source is, only the one who opens it knows: the op makes a
 	// directory or a file as its tree is one.
 	flags |= plan.FlagMakeDir | plan.FlagMakeFile
-	c.add(plan.MountBind(plan.Mount{Field: n.field, Source: src, Tree: n.tree, At: n.at, Attr: n.opt.attr.packed(),
-		Rattr: n.opt.rattr.packed(), Propagation: n.opt.prop, Flags: flags}))
+	if n.standIn && n.spec.Type != "mqueue" {
+		flags |= plan.FlagRealDir // as for the file system itself
+	}
+	m := plan.Mount{Field: n.field, Source: src, Tree: n.tree, At: n.at, Attr: n.opt.attr.packed(),
+		Rattr: n.opt.rattr.packed(), Propagation: n.opt.prop, Flags: flags}
+	if n.tree == plan.NoSlot {
+		c.add(plan.MountBind(m))
+		return
+	}
+	// What the host has opened is still a peer of the host's mount, where what is
+	// opened in here is its slave: nothing mounted in the container is to be seen on
+	// the host. What the config says of propagation holds from there on.
+	if p := n.opt.prop; p&plan.PropRec == 0 || p&plan.PropShared != 0 {
+		m.Propagation = plan.PropSlave | plan.PropRec
+	}
+	c.add(plan.MountBind(m))
+	if p := n.opt.prop; p != 0 && p != m.Propagation {
+		c.add(plan.MountRemount(plan.Mount{Field: n.field, At: n.at, Propagation: p}))
+	}
 }
 
 // pseudoAt says that a remount is of a pseudo file system, by its own type or by
@@ -237,7 +262,7 @@ func (c *compiler) pseudoAt(n *mount) bool {
 const maxParam = 255
 
 func (c *compiler) emitFs(n *mount) {
-	m := plan.Mount{Field: n.field, Type: n.spec.Type, Source: n.spec.Source, At: n.at, Options: n.opt.data,
+	m := plan.Mount{Field: n.field, Type: n.spec.Type, Source: n.spec.Source, Tree: n.tree, At: n.at, Options: n.opt.data,
 		Propagation: n.opt.prop, Flags: plan.FlagMakeDir}
 	switch m.Type {
 	case "proc", "sysfs":
@@ -273,12 +298,15 @@ func (c *compiler) emitFs(n *mount) {
 	}
 	if label := c.linux().MountLabel; label != "" && labelled(m.Type) {
 		if c.Facts.SELinux {
-			m.Options = append(m.Options[:len(m.Options):len(m.Options)], "context="+strconv.Quote(label))
+			m.Options = append(m.Options[:len(m.Options):len(m.Options)], `context="`+label+`"`)
 		} else {
 			// A label confines nothing where nothing is labelled; process.selinuxLabel,
 			// which would confine, is an error.
 			c.warnHost("linux.mountLabel", label, "SELinux is not running: mounts are not labelled")
 		}
+	}
+	if m.Flags&plan.FlagLegacy == 0 {
+		m.Options = unquoteContexts(m.Options)
 	}
 	set := n.opt.attr.set
 	if m.Type == "tmpfs" && set&plan.AttrReadonly != 0 {
@@ -326,4 +354,29 @@ func labelled(fstype string) bool {
 		return false
 	}
 	return true
+}
+
+// selinuxOptions are the options of any file system that take a security context
+// (mount(8), SELinux), which may have commas.
+var selinuxOptions = [...]string{"context", "fscontext", "defcontext", "rootcontext"}
+
+// unquoteContexts takes the double quotes off security contexts: for mount(2) they
+// keep commas together, and SELinux takes them off; fsconfig(2) has one value for
+// each option, and there they would be a part of it.
+func unquoteContexts(options []string) []string {
+	var out []string
+	for i, o := range options {
+		name, value, _ := strings.Cut(o, "=")
+		if !slices.Contains(selinuxOptions[:], name) || !strings.Contains(value, `"`) {
+			continue
+		}
+		if out == nil {
+			out = slices.Clone(options)
+		}
+		out[i] = name + "=" + strings.ReplaceAll(value, `"`, "")
+	}
+	if out == nil {
+		return options
+	}
+	return out
 }

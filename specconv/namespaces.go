@@ -90,7 +90,7 @@ func (n *namespaces) joinedSlot(flag uint64) (plan.Slot, bool) {
 func (n *namespaces) own(flag uint64) bool { return n.isNew(flag) || n.isJoined(flag) }
 
 func (c *compiler) readNamespaces() namespaces {
-	n := namespaces{privileged: c.Facts.EUID == 0}
+	n := namespaces{privileged: c.privileged()}
 	var seen uint64
 	for i, ns := range c.linux().Namespaces {
 		path := field.Index("linux.namespaces", i)
@@ -131,39 +131,6 @@ func (c *compiler) readNamespaces() namespaces {
 	return n
 }
 
-func (c *compiler) checkMappings(n *namespaces) {
-	l := c.linux()
-	for _, m := range []struct {
-		name string
-		maps []specs.LinuxIDMapping
-	}{{"linux.uidMappings", l.UIDMappings}, {"linux.gidMappings", l.GIDMappings}} {
-		if !n.isNew(plan.NewUser) {
-			if len(m.maps) > 0 && !n.isJoined(plan.NewUser) {
-				c.errs.Add(m.name, "", "needs a user namespace in linux.namespaces")
-			}
-			continue
-		}
-		if len(m.maps) == 0 {
-			c.errs.Add(m.name, "", "is required with a new user namespace")
-			continue
-		}
-		root := false
-		for i, r := range m.maps {
-			path := field.Index(m.name, i)
-			if r.Size == 0 {
-				c.errs.Add(path+".size", "0", "must be at least 1")
-			}
-			if uint64(r.ContainerID)+uint64(r.Size) > 1<<32 || uint64(r.HostID)+uint64(r.Size) > 1<<32 {
-				c.errs.Add(path, idLine(r), "goes past the last id, 4294967295")
-			}
-			root = root || r.ContainerID == 0 && r.Size > 0
-		}
-		if !root {
-			c.errs.Add(m.name, "", "must map the container's id 0, which sets the container up")
-		}
-	}
-}
-
 func (c *compiler) checkTimeOffsets(n *namespaces) {
 	off := c.linux().TimeOffsets
 	if len(off) > 0 && !n.isNew(plan.NewTime) {
@@ -180,20 +147,6 @@ func (c *compiler) checkTimeOffsets(n *namespaces) {
 	}
 }
 
-// idLine is one line of uid_map: container id, host id, size.
-func idLine(m specs.LinuxIDMapping) string {
-	return strconv.FormatUint(uint64(m.ContainerID), 10) + " " + strconv.FormatUint(uint64(m.HostID), 10) + " " +
-		strconv.FormatUint(uint64(m.Size), 10)
-}
-
-func idLines(ms []specs.LinuxIDMapping) []string {
-	out := make([]string, len(ms))
-	for i, m := range ms {
-		out[i] = idLine(m)
-	}
-	return out
-}
-
 func (c *compiler) emitNsOpen() {
 	// The kernel needs as long for a network namespace as for all cgroups: so the
 	// two are made at the same time. In a new user namespace it must be made
@@ -207,8 +160,35 @@ func (c *compiler) emitNsOpen() {
 	for i := range c.ns.joins {
 		j := &c.ns.joins[i]
 		j.slot = c.plan.NewSlot("ns-" + nsName(j.flag))
-		c.add(plan.NsOpen(j.field+".path", j.path, j.flag, j.slot))
+		op := plan.NsOpen(j.field+".path", j.path, j.flag, j.slot)
+		if c.changes(j.flag) {
+			op.Flags |= plan.FlagForeign
+		}
+		c.add(op)
 	}
+}
+
+// changes says that the config sets something that belongs to a namespace. A path
+// may lead back to the runtime's own, which only the host can find out: it must
+// not be set there.
+func (c *compiler) changes(flag uint64) bool {
+	l := c.linux()
+	switch flag {
+	case plan.NewUTS:
+		if c.Spec.Hostname != "" || c.Spec.Domainname != "" {
+			return true
+		}
+	case plan.NewNet:
+		if len(l.NetDevices) > 0 {
+			return true
+		}
+	}
+	for k := range l.Sysctl {
+		if sysctlNamespace(sysctlPath(k)) == flag {
+			return true
+		}
+	}
+	return false
 }
 
 func nsName(flag uint64) string {

@@ -165,53 +165,61 @@ type parsedOptions struct {
 	msOnly      bool     // one of them exists only as a flag of mount(2)
 }
 
+// parseOptions reads the options. One element may hold several, as configs that
+// were made from lines of fstab(5) have it; each is looked up by itself.
 func parseOptions(options []string) parsedOptions {
 	var p parsedOptions
-	for _, o := range options {
-		opt := findOption(o)
-		if opt == nil {
-			p.data = append(p.data, splitData(o)...)
+	for _, element := range options {
+		if !strings.Contains(element, ",") {
+			p.apply(element)
 			continue
 		}
-		switch opt.kind {
-		case optAttr:
-			p.attr.apply(opt.set, opt.clear)
-		case optRattr:
-			p.rattr.apply(opt.set, opt.clear)
-			p.attr.forget(opt.set | opt.clear)
-		case optProp:
-			p.prop = opt.prop
-		case optBind:
-			p.bind = true
-			p.rbind = o == "rbind"
-		case optSuper:
-			p.ms |= opt.ms
-			if opt.key != "" {
-				p.data = append(p.data, opt.key)
-			} else if opt.ms != 0 {
-				p.msOnly = true
-			}
-		case optRemount:
-			p.remount = true
-		case optCopyUp:
-			p.copyUp = true
-		case optIdmap:
-			p.idmap = true
-			p.ridmap = o == "ridmap"
+		for _, o := range splitData(element) {
+			p.apply(o)
 		}
 	}
 	return p
 }
 
+func (p *parsedOptions) apply(o string) {
+	opt := findOption(o)
+	if opt == nil {
+		if o != "" {
+			p.data = append(p.data, o)
+		}
+		return
+	}
+	switch opt.kind {
+	case optAttr:
+		p.attr.apply(opt.set, opt.clear)
+	case optRattr:
+		p.rattr.apply(opt.set, opt.clear)
+		p.attr.forget(opt.set | opt.clear)
+	case optProp:
+		p.prop = opt.prop
+	case optBind:
+		p.bind = true
+		p.rbind = o == "rbind"
+	case optSuper:
+		p.ms |= opt.ms
+		if opt.key != "" {
+			p.data = append(p.data, opt.key)
+		} else if opt.ms != 0 {
+			p.msOnly = true
+		}
+	case optRemount:
+		p.remount = true
+	case optCopyUp:
+		p.copyUp = true
+	case optIdmap:
+		p.idmap = true
+		p.ridmap = o == "ridmap"
+	}
+}
+
 // splitData splits "a=1,b=2" as mount(2) would have, and leaves commas between
 // double quotes alone (SELinux contexts have them).
 func splitData(s string) []string {
-	if !strings.Contains(s, ",") {
-		if s == "" {
-			return nil
-		}
-		return []string{s}
-	}
 	var out []string
 	start, quoted := 0, false
 	for i := 0; i <= len(s); i++ {

@@ -43,20 +43,9 @@ func (c *compiler) checkProcess() {
 		}
 		c.noNUL(f, e)
 	}
-	if p.Terminal {
-		c.errs.Add("process.terminal", "true", "consoles are not supported by this version of tare")
-	}
+	c.checkConsole()
 	if s := p.OOMScoreAdj; s != nil && (*s < -1000 || *s > 1000) {
 		c.errs.Add("process.oomScoreAdj", strconv.Itoa(*s), "must be between -1000 and 1000")
-	}
-	c.checkUnsupported()
-}
-
-// checkUnsupported names what this version knows and cannot honour: nothing is
-// taken silently.
-func (c *compiler) checkUnsupported() {
-	if c.SystemdCgroup {
-		c.errs.Add("linux.cgroupsPath", c.linux().CgroupsPath, "the systemd cgroup driver is not supported by this version of tare")
 	}
 }
 
@@ -73,13 +62,17 @@ func (c *compiler) emitOomScore() {
 }
 
 // emitLock gives privilege up. What needs it comes first; the program is looked
-// up last, as the user who runs it.
-func (c *compiler) emitLock() {
+// up last, as the user who runs it. A container's own process finds its directory
+// made; one that is started later in the container does not, as with other
+// runtimes: a mistyped name must not make a directory of root's.
+func (c *compiler) emitLock(makeCwd bool) {
 	p := c.Spec.Process
 	c.caps = c.readCaps()
 	caps := c.caps
 	c.readSeccomp()
-	c.emitLsm()
+	if !c.lsmDone {
+		c.emitLsm()
+	}
 	// Without no_new_privs only a privileged process may install a filter, and the
 	// filter comes as late as it can, so that profiles break little of what tare
 	// does. So CAP_SYS_ADMIN stays until then; nothing but the init runs with it.
@@ -98,7 +91,9 @@ func (c *compiler) emitLock() {
 	}
 	cwd := path.Clean("/" + p.Cwd)
 	if cwd != "/" {
-		c.add(plan.CwdMake("process.cwd", cwd))
+		if makeCwd {
+			c.add(plan.CwdMake("process.cwd", cwd))
+		}
 		// As root, for a directory that only root may search ...
 		early := plan.Cwd("process.cwd", cwd)
 		early.Flags |= plan.FlagIgnore
@@ -140,7 +135,13 @@ func (c *compiler) filterNeedsPrivilege() bool {
 // filter, and the capabilities without the one that the filter needed.
 func (c *compiler) emitInherited() {
 	c.add(plan.FdClose(3 + c.PreserveFDs))
-	if f := c.filter; f != nil {
+	switch f := c.filter; {
+	case f == nil:
+	case f.Listener:
+		c.add(plan.SeccompNotify("linux.seccomp.listenerPath", f.ListenerPath, f.ListenerMetadata, f.Filter, uint64(f.Flags)))
+		// Nothing that the filter may ask about happens before the agent can answer.
+		c.add(plan.SyncAwait("agent"))
+	default:
 		c.add(plan.Seccomp("linux.seccomp", f.Filter, uint64(f.Flags)))
 	}
 	if c.filterNeedsPrivilege() {
@@ -150,6 +151,7 @@ func (c *compiler) emitInherited() {
 
 // emitStart is the gate and what happens after it.
 func (c *compiler) emitStart() {
+	c.emitPidfdSend("standard")
 	if !c.Gate {
 		// The host says so as soon as it has recorded the process; nobody waits.
 		c.add(plan.SyncAwait(SyncRecorded))
@@ -160,8 +162,9 @@ func (c *compiler) emitStart() {
 	// it in a pid namespace that the container joins. So both end before it waits,
 	// and what is left to do, the last sync, the gate and the hooks, is for the
 	// filter to allow. With no_new_privs there is no privilege to guard, and the
-	// filter need allow the execve alone.
-	early := c.filterNeedsPrivilege()
+	// filter need allow the execve alone. A listener is handed over by the creator,
+	// which is gone behind the gate, so its filter is always early.
+	early := c.filterNeedsPrivilege() || c.filter != nil && c.filter.Listener
 	if early {
 		c.emitInherited()
 	}

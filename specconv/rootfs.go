@@ -51,19 +51,28 @@ func (c *compiler) rootPath() string {
 	return path.Join(c.Bundle, p)
 }
 
+// emitRootTree has the host open the root where a user namespace's root may not be
+// able to: below a directory that only the host's root may enter, for one.
+func (c *compiler) emitRootTree() {
+	c.root = c.rootPath()
+	if c.hostOpens() && c.ns.isNew(plan.NewNS) {
+		c.rootTree = c.plan.NewSlot("root-tree")
+		c.add(plan.TreeOpen("root.path", c.root, c.rootTree, plan.FlagRecursive))
+	}
+}
+
 // emitRootBind makes the root a mount of its own. The inherited tree becomes a
 // slave first, so that nothing made here is seen on the host; only where the
 // config asks for a shared root does the tree stay shared, and then the mount
 // that holds the root is made private.
 func (c *compiler) emitRootBind() {
-	root := c.rootPath()
 	c.checkPropagation()
 	c.propagation = c.rootPropagation()
 	prop := c.propagation
 	if !c.ns.isNew(plan.NewNS) {
 		// Joined or inherited: the tree belongs to others, and keeps its ways. Only
 		// what is made below the root is the container's, and stays private.
-		c.add(plan.RootBind("root.path", root, plan.NoSlot, plan.FlagRecursive|plan.FlagPrivate))
+		c.add(plan.RootBind("root.path", c.root, plan.NoSlot, plan.FlagRecursive|plan.FlagPrivate))
 		return
 	}
 	flags := plan.FlagRecursive
@@ -76,7 +85,10 @@ func (c *compiler) emitRootBind() {
 		inherit = plan.PropSlave
 	}
 	c.add(plan.MountPropagation("linux.rootfsPropagation", inherit|plan.PropRec))
-	c.add(plan.RootBind("root.path", root, plan.NoSlot, flags))
+	if c.rootTree != plan.NoSlot {
+		flags &^= plan.FlagRecursive
+	}
+	c.add(plan.RootBind("root.path", c.root, c.rootTree, flags))
 }
 
 // emitHandles opens, while the host's files can still be reached and verified,
@@ -88,6 +100,7 @@ func (c *compiler) emitHandles() {
 		c.add(plan.NullOpen("linux.maskedPaths"))
 	}
 	switch {
+	case c.procOpen: // for the keyring's label
 	case len(l.Sysctl) > 0:
 		c.add(plan.ProcOpen("linux.sysctl"))
 	case p != nil && p.ApparmorProfile != "":

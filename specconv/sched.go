@@ -241,14 +241,21 @@ func (c *compiler) bitList(path, list string, highest uint64) ([]byte, bool) {
 // runtime's caller may have been pinned. execCPUAffinity is for exec alone
 // (config.md, Process), so here it is only checked.
 func (c *compiler) emitAffinity() {
-	const maxCPU = 8191 // CONFIG_NR_CPUS is at most 8192
 	if a := c.Spec.Process.ExecCPUAffinity; a != nil {
 		c.bitList("process.execCPUAffinity.initial", a.Initial, maxCPU)
 		c.bitList("process.execCPUAffinity.final", a.Final, maxCPU)
 	}
+	c.add(plan.Affinity("linux.resources.cpu.cpus", "all", everyCPU(), plan.FlagIgnore))
+}
+
+// maxCPU is the highest number of a CPU: CONFIG_NR_CPUS is at most 8192.
+const maxCPU = 8191
+
+// everyCPU asks for all of them; the kernel gives those of the cpuset.
+func everyCPU() []byte {
 	mask := make([]byte, (maxCPU+1)/8)
 	for i := range mask {
 		mask[i] = 0xff
 	}
-	c.add(plan.Affinity("linux.resources.cpu.cpus", "all", mask, plan.FlagIgnore))
+	return mask
 }

@@ -2,7 +2,9 @@ package specconv
 
 import (
 	"path"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/tare-oci/tare/internal/field"
@@ -111,35 +113,51 @@ func (c *compiler) sysctlRefused(key, p string) string {
 			return "is not a sysctl key"
 		}
 	}
+	flag := sysctlNamespace(p)
+	switch {
+	case flag == 0:
+		return "is not in a namespace of its own: it would change the whole host"
+	case c.ns.own(flag):
+	case flag == plan.NewNet:
+		return "needs a network namespace in linux.namespaces, or it would change the host"
+	case flag == plan.NewIPC:
+		return "needs an ipc namespace in linux.namespaces, or it would change the host"
+	default:
+		return "needs a uts namespace in linux.namespaces, or it would rename the host"
+	}
+	if p == "kernel/hostname" && c.Spec.Hostname != "" || p == "kernel/domainname" && c.Spec.Domainname != "" {
+		return "conflicts with the config's " + strings.TrimPrefix(p, "kernel/")
+	}
+	return ""
+}
+
+// sysctlNamespace is the type of namespace that a sysctl, by its path, belongs to,
+// and 0 for one of the whole host.
+func sysctlNamespace(p string) uint64 {
 	switch {
 	case strings.HasPrefix(p, "net/"):
-		if !c.ns.own(plan.NewNet) {
-			return "needs a network namespace in linux.namespaces, or it would change the host"
-		}
-		return ""
-	case strings.HasPrefix(p, "fs/mqueue/"):
-		if !c.ns.own(plan.NewIPC) {
-			return "needs an ipc namespace in linux.namespaces, or it would change the host"
-		}
-		return ""
-	case p == "kernel/hostname" || p == "kernel/domainname":
-		if !c.ns.own(plan.NewUTS) {
-			return "needs a uts namespace in linux.namespaces, or it would rename the host"
-		}
-		if p == "kernel/hostname" && c.Spec.Hostname != "" || p == "kernel/domainname" && c.Spec.Domainname != "" {
-			return "conflicts with the config's " + strings.TrimPrefix(p, "kernel/")
-		}
+		return plan.NewNet
+	case strings.HasPrefix(p, "fs/mqueue/"), slices.Contains(ipcSysctls[:], p):
+		return plan.NewIPC
+	case p == "kernel/hostname", p == "kernel/domainname":
+		return plan.NewUTS
+	}
+	return 0
+}
+
+// missingProfile returns the part of a profile's name that is known not to be
+// loaded. A stack, "a//&b", has several; what begins with a colon is in a
+// namespace of AppArmor's, which the host's list does not show.
+func (c *compiler) missingProfile(name string) string {
+	if c.Facts.AppArmorProfiles == nil {
 		return ""
 	}
-	for _, k := range ipcSysctls {
-		if k == p {
-			if !c.ns.own(plan.NewIPC) {
-				return "needs an ipc namespace in linux.namespaces, or it would change the host"
-			}
-			return ""
+	for part := range strings.SplitSeq(name, "//&") {
+		if part != "" && part != "unconfined" && part[0] != ':' && !slices.Contains(c.Facts.AppArmorProfiles, part) {
+			return part
 		}
 	}
-	return "is not in a namespace of its own: it would change the whole host"
+	return ""
 }
 
 // emitLsm has the next program labelled.
@@ -148,6 +166,8 @@ func (c *compiler) emitLsm() {
 	if p.ApparmorProfile != "" {
 		if !c.Facts.AppArmor {
 			c.errs.AddHost("process.apparmorProfile", p.ApparmorProfile, "needs AppArmor, which this kernel does not run")
+		} else if missing := c.missingProfile(p.ApparmorProfile); missing != "" {
+			c.errs.AddHost("process.apparmorProfile", p.ApparmorProfile, "the profile "+strconv.Quote(missing)+" is not loaded (apparmor_parser(8) loads it)")
 		}
 		if c.noNUL("process.apparmorProfile", p.ApparmorProfile) {
 			c.add(plan.LsmExec("process.apparmorProfile", "apparmor/exec", "exec "+p.ApparmorProfile))
@@ -161,4 +181,16 @@ func (c *compiler) emitLsm() {
 			c.add(plan.LsmExec("process.selinuxLabel", "exec", p.SelinuxLabel))
 		}
 	}
+}
+
+// emitKeyLabel has the session keyring labelled as the process will be, which could
+// not use it otherwise. The program's execve ends it (selinux_bprm_creds_for_exec).
+func (c *compiler) emitKeyLabel() {
+	p := c.Spec.Process
+	if p.SelinuxLabel == "" || !c.Facts.SELinux || strings.IndexByte(p.SelinuxLabel, 0) >= 0 {
+		return // the last two are said in emitLsm
+	}
+	c.procOpen = true
+	c.add(plan.ProcOpen("process.selinuxLabel"))
+	c.add(plan.LsmExec("process.selinuxLabel", "keycreate", p.SelinuxLabel))
 }

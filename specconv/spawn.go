@@ -87,15 +87,17 @@ func (c *compiler) emitSpawn(s shape) {
 		}
 	}
 	c.add(plan.Spawn("linux.namespaces", s.spawn, v2))
-	if !s.fork {
+	if !s.fork && c.scope == nil {
 		c.add(plan.StateSave("process"))
 	}
 }
 
 func (c *compiler) emitEnter(s shape) {
-	l := c.linux()
 	for _, j := range s.before {
 		c.add(plan.NsJoin(j.field, j.flag, j.slot))
+		if j.flag == plan.NewUTS && c.userns() {
+			c.emitNames() // while there is privilege over a namespace that need not belong to the user namespace
+		}
 	}
 	if s.joinU != nil {
 		join := plan.NsJoin(s.joinU.field, s.joinU.flag, s.joinU.slot)
@@ -107,7 +109,7 @@ func (c *compiler) emitEnter(s shape) {
 	if s.unshareU {
 		c.add(plan.Unshare("linux.namespaces", plan.NewUser))
 		c.add(plan.SyncArrive("user-namespace-made"))
-		c.add(plan.IDMap("linux.uidMappings", idLines(l.UIDMappings), idLines(l.GIDMappings), c.Facts.EUID != 0))
+		c.add(c.idMap())
 		c.add(plan.SyncAwait("ids-mapped"))
 	}
 	if s.becomeTop {
@@ -152,6 +154,10 @@ func (c *compiler) timeOffsets() string {
 
 // emitNames sets the names of the UTS namespace.
 func (c *compiler) emitNames() {
+	if c.named {
+		return
+	}
+	c.named = true
 	for _, n := range []struct {
 		field, value string
 		op           func(string, string) plan.Op

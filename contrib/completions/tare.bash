@@ -9,7 +9,7 @@ _tare() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	--log | --config | --pid-file | --console-socket | --pidfd-socket)
+	--log | --config | --pid-file | --console-socket | --pidfd-socket | --process | --resources)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;

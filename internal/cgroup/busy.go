@@ -9,9 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BusyError is a cgroup that does not become empty.
+// BusyError is a cgroup that does not become empty, or does not freeze.
 type BusyError struct {
 	Path      string
+	Why       string    // "does not freeze"; "" for "is still in use"
 	Processes []Process // those that are left; empty when the kernel gives no names
 }
 
@@ -29,7 +30,11 @@ const maxNamed = 8
 // Error names the processes, their states and where they wait.
 func (e *BusyError) Error() string {
 	var b strings.Builder
-	b.WriteString("cgroup " + e.Path + " is still in use")
+	why, by := e.Why, ": "
+	if why == "" {
+		why, by = "is still in use", " by "
+	}
+	b.WriteString("cgroup " + e.Path + " " + why)
 	for i, p := range e.Processes {
 		if i == maxNamed {
 			b.WriteString(", and " + strconv.Itoa(len(e.Processes)-maxNamed) + " more")
@@ -37,7 +42,7 @@ func (e *BusyError) Error() string {
 		}
 		sep := ", "
 		if i == 0 {
-			sep = " by "
+			sep = by
 		}
 		b.WriteString(sep + "process " + strconv.Itoa(p.Pid))
 		if p.State != "" {

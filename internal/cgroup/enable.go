@@ -68,3 +68,38 @@ next:
 		_ = writeAt(dirfd, "cgroup.subtree_control", w)
 	}
 }
+
+// Enable gives a v2 cgroup that exists one more controller, for a limit that
+// comes later than the cgroup. It does nothing where the cgroup has it, and in
+// v1. Like in Make, what cannot be enabled is missed by a Write.
+func Enable(mount, rel, controller string) error {
+	above, leaf, err := clean(rel)
+	if err != nil {
+		return err
+	}
+	t, err := openTree(mount)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	if !t.v2 {
+		return nil
+	}
+	var buf [256]byte
+	have, err := readAt(t.fd, join(above, leaf)+"/cgroup.controllers", buf[:])
+	if err != nil {
+		return &Error{Op: "read controllers of", Path: Dir{mount, rel}.Path(), Err: err}
+	}
+	for _, c := range bytes.Fields(have) {
+		if string(c) == controller {
+			return nil
+		}
+	}
+	_ = writeAt(t.fd, "cgroup.subtree_control", []byte("+"+controller))
+	for i, c := range []byte(above + "/") {
+		if c == '/' && i > 0 {
+			_ = writeAt(t.fd, above[:i]+"/cgroup.subtree_control", []byte("+"+controller))
+		}
+	}
+	return nil
+}

@@ -59,9 +59,21 @@ func Kill(deadline time.Time, dirs ...Dir) error {
 		if !time.Now().Before(deadline) {
 			return busy(open[0].dir, left)
 		}
-		time.Sleep(min(pause, time.Until(deadline)))
+		waitLeft(open, min(pause, time.Until(deadline)))
 		pause = min(2*pause, maxPause)
 	}
+}
+
+// waitLeft waits until the processes have had time to die: where one of the
+// cgroups is v2's, as on a hybrid host, the kernel tells when the last has left.
+func waitLeft(open []openDir, pause time.Duration) {
+	for _, o := range open {
+		if o.v2 {
+			o.waitChange(pause)
+			return
+		}
+	}
+	time.Sleep(pause)
 }
 
 type openDir struct {

@@ -255,7 +255,7 @@ func TestFreezeAndThaw(t *testing.T) {
 			t.Fatal("the process does not run")
 		}
 		for range 2 { // to do it again is no mistake
-			if err := Freeze(h.mount, rel, soon()); err != nil {
+			if err := Freeze(h.mount, rel, soon(), nil); err != nil {
 				t.Fatalf("%q: %v", controller, err)
 			}
 		}
@@ -278,7 +278,7 @@ func TestFreezeAndThaw(t *testing.T) {
 	h := with(t, "pids")
 	rel := name(t)
 	newCgroup(t, h, rel)
-	if err := Freeze(h.mount, rel, soon()); !errors.Is(err, os.ErrNotExist) {
+	if err := Freeze(h.mount, rel, soon(), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("another hierarchy: %v", err)
 	}
 }

@@ -82,7 +82,12 @@ func visit(fd int, enter func(fd int) error) ([]string, error) {
 // childNames lists the cgroups below one. The kernel's directory entries are
 // read as they are, because their type tells the few directories from the many
 // files without a stat for each.
-func childNames(dirfd int) ([]string, error) {
+func childNames(dirfd int) ([]string, error) { return entryNames(dirfd, true) }
+
+// fileNames lists the files of a cgroup.
+func fileNames(dirfd int) ([]string, error) { return entryNames(dirfd, false) }
+
+func entryNames(dirfd int, dirs bool) ([]string, error) {
 	fd, err := openAt(dirfd, ".", unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return nil, err
@@ -97,7 +102,7 @@ func childNames(dirfd int) ([]string, error) {
 		}
 		for b := buf[:n]; len(b) > 0; {
 			name, isDir, size := dirent(b)
-			if isDir && name != "." && name != ".." {
+			if isDir == dirs && name != "." && name != ".." {
 				names = append(names, name)
 			}
 			b = b[size:]

@@ -2,7 +2,6 @@ package cgroup
 
 import (
 	"errors"
-	"os"
 	"strconv"
 	"strings"
 
@@ -104,45 +103,4 @@ func writeOp(value string) string {
 		value = value[:most] + "..."
 	}
 	return "write " + strconv.Quote(value) + " to"
-}
-
-// absentHint says why a file is not there: in v2 most often because the parent
-// could not pass the controller on.
-func absentHint(dir, name string, err error) string {
-	if err != unix.ENOENT {
-		return ""
-	}
-	list, readErr := os.ReadFile(dir + "/cgroup.controllers")
-	if readErr != nil {
-		return "" // v1, or no such cgroup
-	}
-	controller, _, _ := strings.Cut(name, ".")
-	enabled := strings.Fields(string(list))
-	for _, c := range enabled {
-		if c == controller {
-			return "this kernel has no such file"
-		}
-	}
-	return "the controller " + controller + " is not enabled here; enabled: " + strings.Join(enabled, " ")
-}
-
-// refusedHint says why the kernel refuses a memory limit: it cannot take back
-// what is in use.
-func refusedHint(dir, name string, err error) string {
-	if err != unix.EBUSY || !strings.HasPrefix(name, "memory.") {
-		return ""
-	}
-	stem := "memory."
-	if strings.HasPrefix(name, "memory.memsw.") {
-		stem = "memory.memsw."
-	}
-	usage, err := os.ReadFile(dir + "/" + stem + "usage_in_bytes")
-	if err != nil {
-		return ""
-	}
-	hint := "in use: " + strings.TrimSpace(string(usage)) + " bytes"
-	if peak, err := os.ReadFile(dir + "/" + stem + "max_usage_in_bytes"); err == nil {
-		hint += ", at most so far: " + strings.TrimSpace(string(peak))
-	}
-	return hint
 }

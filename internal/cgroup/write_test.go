@@ -36,8 +36,8 @@ func TestWriteForms(t *testing.T) {
 		err         error
 		text        string
 	}{
-		{"pids.max", "x", unix.EINVAL, `write "x" to ` + dir + "/pids.max: invalid argument"},
-		{"pids.max|pids.none", "x", unix.EINVAL, `write "x" to ` + dir + "/pids.max: invalid argument"},
+		{"pids.max", "x", unix.EINVAL, `write "x" to ` + dir + "/pids.max: invalid argument (the most is 4194304, PID_MAX_LIMIT; max is no limit)"},
+		{"pids.max|pids.none", "x", unix.EINVAL, `write "x" to ` + dir + "/pids.max: invalid argument (the most is 4194304, PID_MAX_LIMIT; max is no limit)"},
 		{"pids.none", "1", os.ErrNotExist, `write "1" to ` + dir + "/pids.none: no such file or directory"},
 		{"pids.none|pids.gone", "1|2", os.ErrNotExist, `write "2" to ` + dir + "/pids.gone: no such file or directory"},
 		{"../pids.max", "1", unix.EINVAL, "write to " + dir + "/../pids.max: invalid argument"},

@@ -1,6 +1,9 @@
+//go:build !tare_front
+
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,6 +33,9 @@ func runCheck(c *call) error {
 		return err
 	}
 	found, err := r.Check(o)
+	if errors.Is(err, libcontainer.ErrNoSystemd) {
+		return err
+	}
 	if err != nil {
 		c.fail(err)
 		return exitUnreadable

@@ -27,6 +27,7 @@ type call struct {
 	flags   values
 	args    []string
 	log     logFile
+	systemd libcontainer.DialSystemd // nil where the driver is not there yet
 
 	stdout, stderr *os.File
 }
@@ -39,6 +40,9 @@ type Help struct {
 	Why     string   // a line that goes before it
 	// Complete is a command line to be completed instead.
 	Complete []string
+	// Systemd says that nothing has been done yet: the command needs the systemd
+	// cgroup driver, and has to be run again with it.
+	Systemd bool
 }
 
 // CompletionFlag is what a shell's completion appends to a command line
@@ -46,9 +50,10 @@ type Help struct {
 const CompletionFlag = "--generate-bash-completion"
 
 // Run runs the command line argv, argv[0] being the program. It returns the
-// exit code, and help if some is to be printed.
-func Run(argv []string) (int, *Help) {
-	c := &call{self: "tare", stdout: os.Stdout, stderr: os.Stderr, global: newValues(GlobalFlags)}
+// exit code, and help if some is to be printed. Without systemd, which may be nil,
+// a command that turns out to need it does nothing and says so.
+func Run(argv []string, systemd libcontainer.DialSystemd) (int, *Help) {
+	c := &call{systemd: systemd, self: "tare", stdout: os.Stdout, stderr: os.Stderr, global: newValues(GlobalFlags)}
 	if len(argv) > 0 && argv[0] != "" {
 		c.self = filepath.Base(argv[0])
 		argv = argv[1:]
@@ -92,6 +97,9 @@ func (c *call) dispatch(argv []string) error {
 		return unknownCommand(rest[0])
 	}
 	c.cmd = cmd
+	if front && cmd.whole {
+		return handOver{}
+	}
 	c.flags = newValues(cmd.Flags)
 	if c.args, err = c.flags.parse(rest[1:], cmd.stop); err != nil {
 		return err
@@ -102,8 +110,10 @@ func (c *call) dispatch(argv []string) error {
 	if err := c.checkGlobals(); err != nil {
 		return err
 	}
-	// A log that cannot be written is told with the first error.
-	_ = c.log.write(levelDebug, "tare "+version.Version()+": "+strings.Join(argv, " "))
+	if c.systemd == nil { // or it would stand there twice
+		// A log that cannot be written is told with the first error.
+		_ = c.log.write(levelDebug, "tare "+version.Version()+": "+strings.Join(argv, " "))
+	}
 	return cmd.run(c)
 }
 
@@ -136,6 +146,11 @@ func (c *call) checkGlobals() error {
 	default:
 		return fmt.Errorf("--cgroup-manager %q: use cgroupfs, systemd or disabled", m)
 	}
+	switch m := g.str("seccomp-compiler"); m {
+	case libcontainer.CompilerTare, libcontainer.CompilerLibseccomp:
+	default:
+		return fmt.Errorf("--seccomp-compiler %q: use %s or %s", m, libcontainer.CompilerTare, libcontainer.CompilerLibseccomp)
+	}
 	switch r := strings.ToLower(g.str("rootless")); r {
 	case "auto", "true", "false", "1", "0", "t", "f":
 	default:
@@ -150,7 +165,7 @@ func (c *call) runtime() (*libcontainer.Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return libcontainer.New(root), nil
+	return libcontainer.New(root).WithSystemd(c.systemd), nil
 }
 
 // container is the one that the first argument names.

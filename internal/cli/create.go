@@ -2,6 +2,10 @@ package cli
 
 import (
 	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/libcontainer"
 )
@@ -29,25 +33,19 @@ func runCreate(c *call) error {
 // createOptions are the flags that create and run share. Paths are resolved
 // before anything else happens.
 func (c *call) createOptions(id string) (libcontainer.CreateOptions, error) {
-	f := &c.flags
 	o, err := c.planOptions(id)
 	if err != nil {
 		return o, err
 	}
-	for _, name := range [...]string{"console-socket", "pidfd-socket"} {
-		if f.isSet(name) {
-			return o, fmt.Errorf("--%s: is not supported by this version of tare", name)
-		}
+	o.Program = c.program
+	o.NotifySocket = os.Getenv("NOTIFY_SOCKET")
+	if o.ListenFDs, o.ListenNames, err = listenFDs(); err != nil {
+		return o, err
 	}
-	if f.isSet("pid-file") {
-		if f.str("pid-file") == "" {
-			return o, fmt.Errorf("--pid-file must not be empty")
-		}
-		if o.PidFile, err = absolute(f.str("pid-file")); err != nil {
-			return o, err
-		}
+	if err := checkPreserved(o.PreserveFDs, o.ListenFDs); err != nil {
+		return o, err
 	}
-	return o, nil
+	return o, c.sockets(&o.PidFile, &o.ConsoleSocket, &o.PidfdSocket)
 }
 
 // planOptions are the flags that have a say in the plan.
@@ -72,6 +70,8 @@ func (c *call) bundleOptions(id string) (libcontainer.CreateOptions, error) {
 		ID:            id,
 		SystemdCgroup: c.global.bool("systemd-cgroup") || c.global.str("cgroup-manager") == "systemd",
 		NoCgroup:      c.global.str("cgroup-manager") == "disabled",
+
+		SeccompCompiler: c.global.str("seccomp-compiler"),
 	}
 	var err error
 	if o.Bundle, err = absolute(f.str("bundle")); err != nil {
@@ -83,4 +83,38 @@ func (c *call) bundleOptions(id string) (libcontainer.CreateOptions, error) {
 		}
 	}
 	return o, nil
+}
+
+// checkPreserved looks for the descriptors that --preserve-fds promises, and for
+// those of a service manager, which come first. One that is marked close-on-exec
+// was not given to tare but opened by it: the Go runtime takes the lowest free
+// numbers before anything else runs.
+func checkPreserved(n, listening int) error {
+	if n < 0 {
+		return fmt.Errorf("--preserve-fds %d: must not be negative", n)
+	}
+	for fd := 3; fd < 3+listening+n; fd++ {
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			continue
+		}
+		if fd < 3+listening {
+			return fmt.Errorf("LISTEN_FDS %d: descriptor %d is not open", listening, fd)
+		}
+		return fmt.Errorf("--preserve-fds %d: descriptor %d is not open", n, fd)
+	}
+	return nil
+}
+
+// listenFDs reads what a service manager says of the sockets that it has passed
+// on (sd_listen_fds(3)). What was meant for another process is not ours.
+func listenFDs() (n int, names string, err error) {
+	count := os.Getenv("LISTEN_FDS")
+	if count == "" || os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return 0, "", nil
+	}
+	n, err = strconv.Atoi(count)
+	if err != nil || n < 0 {
+		return 0, "", fmt.Errorf("LISTEN_FDS %q: is not a number of descriptors", count)
+	}
+	return n, os.Getenv("LISTEN_FDNAMES"), nil
 }

@@ -14,6 +14,7 @@ import (
 const (
 	exitFailure = 1
 	exitUnknown = 3 // no such command
+	exitExec    = 255
 )
 
 // exitCode is the error of a command that is done and has an exit code of its
@@ -27,10 +28,25 @@ type unknownCommand string
 
 func (u unknownCommand) Error() string { return "No help topic for '" + string(u) + "'" }
 
+// handOver says that the command is one for the whole, and that nothing of it
+// has been done.
+type handOver struct{}
+
+func (handOver) Error() string { return "this is the front" }
+
 // end reports how the command ended. It returns the exit code, and help where
 // that belongs to the answer.
 func (c *call) end(err error) (int, *Help) {
+	if c.systemd == nil && errors.Is(err, libcontainer.ErrNoSystemd) {
+		return 0, &Help{Systemd: true}
+	}
 	help := &Help{Program: c.self, Command: c.cmd}
+	if front {
+		switch err.(type) { //nolint:errorlint // these are made here and never wrapped
+		case handOver, helpWanted, usageError, argCount:
+			return 0, help // the whole begins again
+		}
+	}
 	switch e := err.(type) { //nolint:errorlint // these are made here and never wrapped
 	case exitCode:
 		return int(e), nil
@@ -38,10 +54,12 @@ func (c *call) end(err error) (int, *Help) {
 		return 0, help
 	case usageError:
 		help.Why = "Incorrect Usage: " + string(e)
-		return c.report(err), help
+		c.fail(err)
+		return exitFailure, help
 	case argCount:
 		help.Why = "Incorrect Usage."
-		return c.report(err), help
+		c.fail(err)
+		return exitFailure, help
 	case unknownCommand:
 		c.fail(err)
 		return exitUnknown, nil
@@ -60,6 +78,9 @@ func (c *call) report(err error) int {
 		return 0
 	}
 	c.fail(err)
+	if c.cmd != nil && c.cmd.Name == "exec" {
+		return exitExec // so that it is not taken for the command's
+	}
 	return exitFailure
 }
 

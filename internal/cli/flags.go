@@ -10,6 +10,7 @@ const (
 	Bool Kind = iota
 	Text
 	Number // a whole number, decimal or as Go writes it
+	List   // text, and the flag may be given more than once
 )
 
 // Flag is one row of a command's flags.
@@ -44,6 +45,7 @@ type values struct {
 type given struct {
 	text string
 	set  bool
+	all  []string // of a List
 }
 
 func newValues(flags []*Flag) values { return values{flags: flags, given: make([]given, len(flags))} }
@@ -82,6 +84,12 @@ func (v *values) str(name string) string {
 	return f.Default
 }
 
+// list returns all values of a flag that may be given more than once.
+func (v *values) list(name string) []string {
+	_, g := v.at(name)
+	return g.all
+}
+
 // bool returns a boolean flag's value.
 func (v *values) bool(name string) bool {
 	_, g := v.at(name)
@@ -100,6 +108,12 @@ func (v *values) put(i int, value string) error {
 	f := v.flags[i]
 	switch f.Kind {
 	case Bool:
+		switch value { // crun's words
+		case "yes":
+			value = "true"
+		case "no":
+			value = "false"
+		}
 		if _, err := strconv.ParseBool(value); err != nil {
 			return usageError("invalid boolean value " + strconv.Quote(value) + " for -" + f.Name)
 		}
@@ -108,6 +122,10 @@ func (v *values) put(i int, value string) error {
 			return usageError("invalid value " + strconv.Quote(value) + " for flag -" + f.Name + ": not a whole number")
 		}
 	}
-	v.given[i] = given{text: value, set: true}
+	g := given{text: value, set: true}
+	if f.Kind == List {
+		g.all = append(v.given[i].all, value)
+	}
+	v.given[i] = g
 	return nil
 }

@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"errors"
-	"fmt"
-	"regexp"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -16,7 +14,11 @@ func runStart(c *call) error {
 	if err != nil {
 		return err
 	}
-	return ctr.Start()
+	warnings, err := ctr.StartNotify(os.Getenv("NOTIFY_SOCKET"))
+	if err == nil {
+		c.warn(warnings)
+	}
+	return err
 }
 
 func runState(c *call) error {
@@ -66,37 +68,4 @@ func runDelete(c *call) error {
 		return err
 	}
 	return r.Delete(c.args[0], o)
-}
-
-// each does something to every container whose id the regular expression of
-// the first argument matches. One failure does not keep it from the others;
-// failed hooks are only warned about.
-func (c *call) each(do func(*libcontainer.Runtime, string) error) error {
-	re, err := regexp.Compile(c.args[0])
-	if err != nil {
-		return fmt.Errorf("--regex: %w", err)
-	}
-	r, err := c.runtime()
-	if err != nil {
-		return err
-	}
-	ids, err := r.IDs()
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, id := range ids {
-		if !re.MatchString(id) {
-			continue
-		}
-		err := do(r, id)
-		var hooks *libcontainer.HookWarnings
-		switch {
-		case errors.As(err, &hooks):
-			c.warn(texts(hooks.Errs))
-		case err != nil:
-			errs = append(errs, fmt.Errorf("%s: %w", id, err))
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -26,9 +26,12 @@ var levelNames = [...]string{levelError: "error", levelWarning: "warning", level
 // logFile is what --log names. It is opened for each record: most commands
 // have none to write.
 type logFile struct {
-	path string // "" for no log
+	path string // "" for no file
 	json bool
 	upTo level
+
+	daemon     daemon // instead of a file
+	identifier string // what the daemon files the records under
 }
 
 func (l *logFile) configure(g *values) error {
@@ -45,7 +48,7 @@ func (l *logFile) configure(g *values) error {
 		case "file":
 			path = rest
 		case "journald", "syslog":
-			return fmt.Errorf("--log %q: is not supported by this version of tare; name a file", path)
+			path, l.daemon, l.identifier = "", daemonOf(scheme), rest
 		}
 	}
 	l.path = path
@@ -70,7 +73,13 @@ func (l *logFile) configure(g *values) error {
 
 // write appends one record. The error says that the log cannot be written.
 func (l *logFile) write(at level, msg string) error {
-	if l.path == "" || at > l.upTo {
+	if at > l.upTo {
+		return nil
+	}
+	if l.daemon.socket != "" {
+		return l.send(at, msg, time.Now())
+	}
+	if l.path == "" {
 		return nil
 	}
 	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_SYNC, 0o644)

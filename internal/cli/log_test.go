@@ -126,7 +126,6 @@ func TestGlobalFlagValues(t *testing.T) {
 	for line, want := range map[string]string{
 		"--log-format xml":                 "invalid log-format: xml",
 		"--log-level loud":                 `--log-level "loud": use debug, info, warning or error`,
-		"--log journald:x":                 `--log "journald:x": is not supported by this version of tare; name a file`,
 		"--cgroup-manager x":               `--cgroup-manager "x": use cgroupfs, systemd or disabled`,
 		"--rootless perhaps":               `--rootless "perhaps": use true, false or auto`,
 		"--rootless=true":                  "",

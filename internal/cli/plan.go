@@ -1,6 +1,14 @@
+//go:build !tare_front
+
 package cli
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tare-oci/tare/libcontainer"
+	"github.com/tare-oci/tare/specconv"
+)
 
 func runPlan(c *call) error {
 	format := c.flags.str("format")
@@ -15,11 +23,15 @@ func runPlan(c *call) error {
 	if len(c.args) > 0 {
 		id = c.args[0]
 	}
-	o, err := c.planOptions(id)
-	if err != nil {
-		return err
+	var res *specconv.Result
+	if c.flags.isSet("process") {
+		res, err = c.execPlan(r)
+	} else {
+		var o libcontainer.CreateOptions
+		if o, err = c.planOptions(id); err == nil {
+			res, err = r.Plan(o, true)
+		}
 	}
-	res, err := r.Plan(o, true)
 	if err != nil {
 		return err
 	}
@@ -34,4 +46,20 @@ func runPlan(c *call) error {
 	}
 	c.warn(res.Warnings)
 	return nil
+}
+
+// execPlan is the plan of an exec in the container of the first argument.
+func (c *call) execPlan(r *libcontainer.Runtime) (*specconv.Result, error) {
+	if len(c.args) == 0 {
+		return nil, errors.New("--process: needs the id of a container")
+	}
+	p, err := libcontainer.LoadProcess(c.flags.str("process"))
+	if err != nil {
+		return nil, err
+	}
+	ctr, err := r.Load(c.args[0])
+	if err != nil {
+		return nil, err
+	}
+	return ctr.ExecPlan(libcontainer.ExecOptions{Process: p, PreserveFDs: c.flags.int("preserve-fds")})
 }

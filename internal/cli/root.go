@@ -2,12 +2,19 @@ package cli
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 )
 
 const defaultRoot = "/run/tare"
+
+// tmpRoot and a user's number is where the states lie of one who has nothing better.
+const tmpRoot = "/tmp/tare-"
 
 var errRootDir = errors.New("Option --root argument should not be set to /") //nolint:staticcheck // the words of other runtimes
 
@@ -16,6 +23,9 @@ func stateRoot(g *values) (string, error) {
 	if !g.isSet("root") {
 		if dir := ownRunDir(); dir != "" {
 			return dir + "/tare", nil
+		}
+		if uid := os.Geteuid(); uid != 0 {
+			return fallbackRoot(uid, "/run/user/", tmpRoot)
 		}
 		return defaultRoot, nil
 	}
@@ -31,6 +41,35 @@ func stateRoot(g *values) (string, error) {
 		return "", errRootDir
 	}
 	return root, nil
+}
+
+// fallbackRoot is where the containers of a user are for whom nobody has set
+// XDG_RUNTIME_DIR: in the directory that it would name, and else in one of their
+// own below /tmp. There anybody may have been first: then it is not used.
+func fallbackRoot(uid int, runDirs, tmp string) (string, error) {
+	id := strconv.Itoa(uid)
+	var st syscall.Stat_t
+	if syscall.Lstat(runDirs+id, &st) == nil && st.Mode&syscall.S_IFMT == syscall.S_IFDIR && int(st.Uid) == uid {
+		return runDirs + id + "/tare", nil
+	}
+	if err := ownDirectory(tmp+id, uid); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	return tmp + id, nil
+}
+
+// ownDirectory proves that a path in a directory that everybody may write to is a
+// directory of the user alone. Nobody else can exchange it afterwards: that is what
+// the sticky bit of /tmp is for.
+func ownDirectory(path string, uid int) error {
+	var st syscall.Stat_t
+	if err := syscall.Lstat(path, &st); err != nil {
+		return &fs.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	if st.Mode&syscall.S_IFMT != syscall.S_IFDIR || int(st.Uid) != uid || st.Mode&0o022 != 0 {
+		return fmt.Errorf("%s is not a directory that only user %d may write; remove it, or give --root, or set XDG_RUNTIME_DIR", path, uid)
+	}
+	return nil
 }
 
 // ownRunDir is $XDG_RUNTIME_DIR where /run belongs to somebody else: for an
@@ -63,6 +102,11 @@ func makeRoot(g *values, root string) error {
 	}
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return err
+	}
+	if strings.HasPrefix(root, tmpRoot) {
+		if err := ownDirectory(root, os.Geteuid()); err != nil {
+			return err
+		}
 	}
 	return os.Chmod(root, 0o700|os.ModeSticky)
 }

@@ -1,11 +1,7 @@
 package cli
 
 import (
-	"os"
-	"os/signal"
-	"slices"
 	"syscall"
-	"time"
 
 	"github.com/tare-oci/tare/libcontainer"
 )
@@ -22,7 +18,7 @@ func runRun(c *call) error {
 	if err := makeRoot(&c.global, r.Root()); err != nil {
 		return err
 	}
-	if c.flags.bool("detach") {
+	if o.Detach = c.flags.bool("detach"); o.Detach {
 		ctr, err := r.Run(o)
 		if err == nil {
 			c.warn(ctr.Warnings)
@@ -39,15 +35,18 @@ func (c *call) foreground(r *libcontainer.Runtime, o libcontainer.CreateOptions)
 			return err
 		}
 	}
-	made := make(chan *libcontainer.Container, 1)
-	o.BeforeStart = func() { catch(made) }
+	k, err := newKeeper()
+	if err != nil {
+		return err
+	}
+	o.BeforeStart = k.begin
+	o.ConsoleSize = ownSize
 	ctr, err := r.Run(o)
 	if err != nil {
 		return err
 	}
-	made <- ctr
 	c.warn(ctr.Warnings)
-	code, err := ctr.WaitReaping()
+	code, err := k.attend(c.stdout, ctr.Terminal(), func(s syscall.Signal) { _ = ctr.Kill(s, false) }, ctr.Ended)
 	if err != nil {
 		return err
 	}
@@ -61,85 +60,4 @@ func (c *call) foreground(r *libcontainer.Runtime, o libcontainer.CreateOptions)
 		}
 	}
 	return exitCode(code)
-}
-
-// first are the signals that a program is likely to be sent as soon as it runs,
-// and that would end tare.
-var first = [...]os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2}
-
-// settled is how long a program runs before the other signals are caught. To
-// catch one takes Go two switches of threads: all of them would cost a program
-// that ends at once a tenth of its whole run.
-const settled = 20 * time.Millisecond
-
-// forwardable are the others that a person or a program sends on purpose; so are
-// the real-time signals. Not among them: those that cannot be caught, those
-// that a fault raises, SIGCHLD, and SIGPIPE and SIGURG, which are about this
-// process.
-var forwardable = [...]os.Signal{
-	syscall.SIGCONT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGALRM,
-	syscall.SIGVTALRM, syscall.SIGPROF, syscall.SIGIO, syscall.SIGPWR, syscall.SIGXCPU, syscall.SIGXFSZ,
-	// The last to be caught does no harm before: a test that must know sends it
-	// until it arrives.
-	syscall.SIGWINCH,
-}
-
-// catch begins to catch signals, and returns when those that come first are
-// caught: a program that says it is ready may be sent one at once. While a
-// container is made, one that ends tare ends the container too.
-func catch(made <-chan *libcontainer.Container) {
-	ch := make(chan os.Signal, 64)
-	signal.Notify(ch, first[:]...)
-	go forwardSignals(ch, made)
-}
-
-// forwardSignals sends the signals that tare receives to the program, once that
-// runs. It is for a goroutine of its own.
-func forwardSignals(ch chan os.Signal, made <-chan *libcontainer.Container) {
-	ctr, held := hold(ch, made)
-	for _, s := range held {
-		forward(ctr, s)
-	}
-	for late := time.After(settled); late != nil; {
-		select {
-		case s := <-ch:
-			forward(ctr, s)
-		case <-late:
-			late = nil
-		}
-	}
-	signals := make([]os.Signal, 0, rtMax-rtMin+1+len(forwardable))
-	for n := rtMin; n <= rtMax; n++ {
-		signals = append(signals, syscall.Signal(n))
-	}
-	signal.Notify(ch, append(signals, forwardable[:]...)...)
-	for s := range ch {
-		forward(ctr, s)
-	}
-}
-
-// hold keeps signals until the container is made. One that comes for the second
-// time has its usual effect: somebody is tired of waiting, for a hook perhaps.
-func hold(ch <-chan os.Signal, made <-chan *libcontainer.Container) (*libcontainer.Container, []os.Signal) {
-	var held []os.Signal
-	for {
-		select {
-		case ctr := <-made:
-			return ctr, held
-		case s := <-ch:
-			if sig, ok := s.(syscall.Signal); ok && slices.Contains(held, s) {
-				signal.Reset(s)
-				_ = syscall.Kill(os.Getpid(), sig)
-			}
-			held = append(held, s)
-		}
-	}
-}
-
-// forward sends a signal to the program. It fails when that has just ended;
-// then there is nobody to forward to, and nothing to tell.
-func forward(ctr *libcontainer.Container, s os.Signal) {
-	if sig, ok := s.(syscall.Signal); ok {
-		_ = ctr.Kill(sig, false)
-	}
 }

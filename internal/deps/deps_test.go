@@ -141,6 +141,30 @@ func TestIntegrationTestsKnowNoInsides(t *testing.T) {
 	}
 }
 
+// The one program with cgo depends on nothing of tare, and nothing depends on what
+// it is linked with.
+func TestLibseccompStandsAlone(t *testing.T) {
+	const binding = "github.com/seccomp/libseccomp-golang"
+	cmd := goCommand("list", "-tags=libseccomp", "-json=ImportPath,Imports", "./cmd/tare-seccomp")
+	cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var p pkg
+	if err := json.Unmarshal(out, &p); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(p.Imports, binding) {
+		t.Errorf("cmd/tare-seccomp imports %v, and not %s", p.Imports, binding)
+	}
+	for _, i := range p.Imports {
+		if !isStd(i) && i != binding && i != specs {
+			t.Errorf("cmd/tare-seccomp imports %s: it only translates", i)
+		}
+	}
+}
+
 // The rules themselves: an arrow that must never be allowed, whatever a table
 // says.
 func TestRulesRefuse(t *testing.T) {
@@ -148,7 +172,7 @@ func TestRulesRefuse(t *testing.T) {
 		{"specconv", "os"}, {"specconv", "time"}, {"specconv", "syscall"}, {"specconv", "net"}, {"specconv", "os/exec"}, {"specconv", "math/rand"},
 		{"specconv", module + "/libcontainer"}, {"specconv", xsys}, {"internal/plan", module + "/internal/field"}, {"internal/plan", "os"},
 		{"internal/facts", "os"}, {"internal/field", "fmt"}, {"internal/seccomp", xsys}, {"hooks", module + "/internal/plan"},
-		{"libcontainer", module + "/internal/cli"}, {"libcontainer", urfav}, {"internal/cli", urfav}, {"internal/cli/early", urfav}, {"", module + "/libcontainer"}, {"", "flag"},
+		{"libcontainer", module + "/internal/cli"}, {"libcontainer", urfav}, {"libcontainer", dbus}, {"libcontainer", module + "/libcontainer/systemd"}, {"internal/cli", module + "/libcontainer/systemd"}, {"specconv", dbus}, {"internal/cli", urfav}, {"internal/cli/early", urfav}, {"", module + "/libcontainer"}, {"", "flag"},
 		{"tests/integration", module + "/internal/plan"}, {"internal/ociconfig", "encoding/json"},
 	} {
 		r, ok := roomOf(c.from)
@@ -198,16 +222,36 @@ func TestBinaryCarriesNothingUnwanted(t *testing.T) {
 	}
 }
 
+// The front is what engines wait for: see package whole.
+func TestFrontIsSlim(t *testing.T) {
+	for _, p := range list(t, "-deps", "-tags", "tare_front", ".") {
+		switch i := p.ImportPath; {
+		case i == "encoding/json", i == "regexp", i == "html", i == "net", i == "flag", i == "os/signal", strings.HasPrefix(i, "text/template"), strings.HasPrefix(i, "net/"),
+			strings.HasPrefix(i, "log"), strings.HasPrefix(i, "crypto"), strings.HasPrefix(i, "compress"):
+			t.Errorf("the front carries %s: it costs every command time and memory; what needs it belongs into a file with the build constraint !tare_front", i)
+		case !isStd(i) && !isOwn(i) && i != xsys && i != specs && i != feats:
+			t.Errorf("the front carries %s", i)
+		}
+		if r, ok := roomOf(rel(p.ImportPath)); ok && isOwn(p.ImportPath) {
+			for _, i := range p.Imports {
+				if why := r.mayImport(i); why != "" {
+					t.Errorf("%s imports %s: %s", or(rel(p.ImportPath), "main"), i, why)
+				}
+			}
+		}
+	}
+}
+
 // Every command pays for what packages do before main. Bytes and allocations of
 // their initialization are the same in every run; its time is not.
 func TestInitializationIsBounded(t *testing.T) {
 	const (
-		maxAllocs    = 100       // of all packages before a command runs
-		maxBytes     = 24 * 1024 // most of it tables of the standard library
-		maxOwnAllocs = 12        // of one package of tare
+		maxAllocs    = 50       // of all packages before a command runs
+		maxBytes     = 5 * 1024 // most of it of the standard library
+		maxOwnAllocs = 12       // of one package of tare
 	)
 	binary := filepath.Join(t.TempDir(), "tare")
-	if out, err := goCommand("build", "-o", binary, ".").CombinedOutput(); err != nil {
+	if out, err := goCommand("build", "-tags", "tare_front", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	cmd := exec.Command(binary, "--version")

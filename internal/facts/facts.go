@@ -9,18 +9,44 @@ type Facts struct {
 	KernelMinor int    `json:"kernelMinor"`
 	Arch        string `json:"arch"` // GOARCH: "amd64", "arm64"
 	EUID        uint32 `json:"euid"`
+	EGID        uint32 `json:"egid"`
 	// UserNS says that the process is not in the initial user namespace, where
 	// for example mknod(2) is refused whatever the capabilities.
 	UserNS bool `json:"userNS"`
+	// ForeignMounts says that the process, in a user namespace, has the mount
+	// namespace of another one, and so no privilege over mounts.
+	ForeignMounts bool `json:"foreignMounts,omitempty"`
 	// Caps is the permitted capability set; the config's sets are cut to it.
 	Caps     uint64 `json:"caps"`
 	AppArmor bool   `json:"appArmor"`
-	SELinux  bool   `json:"seLinux"`
-	Cgroup   Cgroup `json:"cgroup"`
+	// AppArmorProfiles are the profiles that are loaded; nil when they are not
+	// known, or when the config names none.
+	AppArmorProfiles []string `json:"appArmorProfiles,omitempty"`
+	SELinux          bool     `json:"seLinux"`
+	Cgroup           Cgroup   `json:"cgroup"`
 	// Resctrl is where the resctrl file system is mounted, "" when it is not, or
 	// when the config does not ask for it.
 	Resctrl string `json:"resctrl,omitempty"`
+	// Systemd is the manager that makes the cgroups, nil when it was not asked for.
+	Systemd *Systemd `json:"systemd,omitempty"`
 }
+
+// Systemd is a service manager: the system's, or the caller's own.
+type Systemd struct {
+	// User says that it is the caller's, which has only what was delegated to it.
+	User bool `json:"user,omitempty"`
+	// Version is the manager's, 252 for example; 0 when nothing is known of it, as
+	// when a plan is only looked at where systemd does not run. What depends on it
+	// is then planned for a recent one.
+	Version int `json:"version"`
+	// Root is the manager's own cgroup, "" at the top: units lie below it.
+	Root string `json:"root,omitempty"`
+	// Missing says why the manager cannot be reached.
+	Missing string `json:"missing,omitempty"`
+}
+
+// Since reports whether the manager is at least of this version.
+func (s *Systemd) Since(version int) bool { return s.Version == 0 || s.Version >= version }
 
 // Kernel reports whether the kernel is at least major.minor.
 func (f *Facts) Kernel(major, minor int) bool {
@@ -48,6 +74,9 @@ type Hierarchy struct {
 	// Own is the caller's cgroup below the mount point, "/" at the top.
 	Own string `json:"own"`
 	V2  bool   `json:"v2,omitempty"`
+	// Writable says that the caller may make cgroups in Own. It is looked at only
+	// where that is not certain: for a caller who is not the host's root.
+	Writable bool `json:"writable,omitempty"`
 }
 
 // With returns the index of the v1 hierarchy (or on a unified host the v2 one)

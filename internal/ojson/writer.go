@@ -83,6 +83,13 @@ func (w *Writer) Uint(n uint64) {
 	w.buf = strconv.AppendUint(w.buf, n, 10)
 }
 
+// Float writes a number, which must be finite and neither very small nor very
+// large: encoding/json would write an exponent then.
+func (w *Writer) Float(f float64) {
+	w.value()
+	w.buf = strconv.AppendFloat(w.buf, f, 'f', -1, 64)
+}
+
 // Bool writes true or false.
 func (w *Writer) Bool(b bool) {
 	w.value()

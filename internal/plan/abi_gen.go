@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0xac0a04a26f363eb6
+const abiHash uint64 = 0x4bff274afb68dc0d

@@ -17,12 +17,32 @@ func CgroupWrite(field, dir, file, value string, flags uint32) Op {
 	return Op{Code: OpCgroupWrite, Field: field, Flags: flags, Str: [3]string{dir, file, value}}
 }
 
+// UnitStart starts a transient unit of the manager "system" or "user". Its
+// cgroups are directories; a property is "Name=value", the value in GVariant's
+// text format. flags: FlagProcess for a scope that takes the spawned process, and
+// FlagReady where controllers that systemd does not know have to be enabled.
+func UnitStart(field, manager, unit string, cgroups, properties []string, flags uint32) Op {
+	return Op{Code: OpUnitStart, Field: field, Flags: flags, Str: [3]string{manager, unit}, Blob: [2][]byte{List(properties), List(cgroups)}}
+}
+
+// DeviceFilter restricts the devices of a v2 cgroup. Each rule is "allow" or
+// "deny", the type, "major:minor" and some of "rwm".
+func DeviceFilter(field, dir string, rules []string) Op {
+	return Op{Code: OpDeviceFilter, Field: field, Str: [3]string{dir}, Blob: [2][]byte{List(rules)}}
+}
+
+// CgroupOwner delegates a v2 cgroup to a user of the host.
+func CgroupOwner(field, dir string, uid uint32) Op {
+	return Op{Code: OpCgroupOwner, Field: field, Str: [3]string{dir}, Num: [4]uint64{uint64(uid)}}
+}
+
 // NetMake begins to make the network namespace.
 func NetMake(field string, into Slot) Op {
 	return Op{Code: OpNetMake, Field: field, Num: [4]uint64{uint64(into)}}
 }
 
-// NsOpen opens a namespace file of the given CLONE_NEW* type.
+// NsOpen opens a namespace file of the given CLONE_NEW* type; flags may be set to
+// FlagForeign.
 func NsOpen(field, path string, nstype uint64, into Slot) Op {
 	return Op{Code: OpNsOpen, Field: field, Str: [3]string{path}, Num: [4]uint64{nstype, uint64(into)}}
 }
@@ -78,12 +98,44 @@ func DeviceNode(field string, mode uint32, dev uint64, uid, gid uint32, into Slo
 // GateOpen makes the start gate.
 func GateOpen(field string) Op { return Op{Code: OpGateOpen, Field: field} }
 
+// TargetOpen opens a pidfd of the container's process; start is its start time
+// (state.StartTime).
+func TargetOpen(field string, pid int, start uint64, into Slot) Op {
+	return Op{Code: OpTargetOpen, Field: field, Num: [4]uint64{uint64(pid), start, uint64(into)}}
+}
+
+// CgroupOpen opens an existing directory of a hierarchy, or the file in it.
+func CgroupOpen(field, hierarchy, path, open string, into Slot) Op {
+	return Op{Code: OpCgroupOpen, Field: field, Str: [3]string{hierarchy, path, open}, Num: [4]uint64{uint64(into)}}
+}
+
+// RootOpen opens the root directory of a process.
+func RootOpen(field string, pid int, into Slot) Op {
+	return Op{Code: OpRootOpen, Field: field, Num: [4]uint64{uint64(pid), uint64(into)}}
+}
+
+// ConsoleOpen connects to the console socket at path, "" for the runtime's own.
+func ConsoleOpen(field, path string, into Slot) Op {
+	return Op{Code: OpConsoleOpen, Field: field, Str: [3]string{path}, Num: [4]uint64{uint64(into)}}
+}
+
+// SpawnAffinity sets the CPUs on which the process begins.
+func SpawnAffinity(field, cpus string, mask []byte) Op {
+	return Op{Code: OpSpawnAffinity, Field: field, Str: [3]string{cpus}, Blob: [2][]byte{mask}}
+}
+
+// PidfdSend sends a pidfd of the process with the word kind.
+func PidfdSend(path, kind string) Op {
+	return Op{Code: OpPidfdSend, Field: "--pidfd-socket", Str: [3]string{path, kind}}
+}
+
 // Spawn starts the init with the CLONE_NEW* flags, in the v2 cgroup of the slot.
 func Spawn(field string, flags uint64, cgroup Slot) Op {
 	return Op{Code: OpSpawn, Field: field, Num: [4]uint64{flags, uint64(cgroup)}}
 }
 
-// IDMap writes the maps of the user namespace that the init has made.
+// IDMap writes the maps of the user namespace that the init has made; FlagUIDHelper
+// and FlagGIDHelper may be set too.
 func IDMap(field string, uids, gids []string, denySetgroups bool) Op {
 	op := Op{Code: OpIDMap, Field: field, Blob: [2][]byte{List(uids), List(gids)}}
 	if denySetgroups {

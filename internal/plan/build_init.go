@@ -21,10 +21,39 @@ func NsJoin(field string, nstype uint64, ns Slot) Op {
 	return Op{Code: OpNsJoin, Field: field, Num: [4]uint64{nstype, uint64(ns)}}
 }
 
+// NsEnter joins namespaces of the process pid, which the slot has a pidfd of;
+// flags may be FlagKeepGroups, for a user namespace, and FlagClose.
+func NsEnter(field string, types uint64, target Slot, pid int, flags uint32) Op {
+	return Op{Code: OpNsEnter, Field: field, Flags: flags, Num: [4]uint64{types, uint64(target), uint64(pid)}}
+}
+
+// CPUEnter is Affinity in the phase enter.
+func CPUEnter(field, cpus string, mask []byte, flags uint32) Op {
+	return Op{Code: OpCPUEnter, Field: field, Flags: flags, Str: [3]string{cpus}, Blob: [2][]byte{mask}}
+}
+
+// RootEnter makes the directory of the slot the root, or with NoSlot finds the
+// one that the mount namespace has.
+func RootEnter(field string, root Slot) Op {
+	return Op{Code: OpRootEnter, Field: field, Num: [4]uint64{uint64(root)}}
+}
+
+// Console makes the terminal; rows and columns 0 leave the kernel's size. flags
+// may be FlagBind, for /dev/console.
+func Console(field string, socket Slot, rows, columns uint, flags uint32) Op {
+	return Op{Code: OpConsole, Field: field, Flags: flags, Num: [4]uint64{uint64(socket), uint64(rows), uint64(columns)}}
+}
+
 // Unshare makes new namespaces for the init itself.
 func Unshare(field string, flags uint64) Op {
 	return Op{Code: OpUnshare, Field: field, Num: [4]uint64{flags}}
 }
+
+// Expose makes the process dumpable for as long as no namespace of others is joined.
+func Expose(field string) Op { return Op{Code: OpExpose, Field: field} }
+
+// TimeOpen opens timens_offsets.
+func TimeOpen(field string) Op { return Op{Code: OpTimeOpen, Field: field} }
 
 // TimeOffset writes lines of "clock secs nanosecs" to timens_offsets.
 func TimeOffset(field, offsets string) Op {
@@ -113,6 +142,12 @@ func Seccomp(field string, filter []byte, flags uint64) Op {
 	return Op{Code: OpSeccomp, Field: field, Num: [4]uint64{flags}, Blob: [2][]byte{filter}}
 }
 
+// SeccompNotify installs a BPF program whose listener goes to the socket path, with
+// the metadata.
+func SeccompNotify(field, path, metadata string, filter []byte, flags uint64) Op {
+	return Op{Code: OpSeccompNotify, Field: field, Str: [3]string{path, metadata}, Num: [4]uint64{flags}, Blob: [2][]byte{filter}}
+}
+
 // CapsBound drops every bounding capability that the mask lacks.
 func CapsBound(field string, keep uint64) Op {
 	return Op{Code: OpCapsBound, Field: field, Num: [4]uint64{keep}}
@@ -173,6 +208,11 @@ func Exec(field string, args []string) Op {
 func HookRun(field string, index int, path string, args, env []string, timeout int, head, tail string) Op {
 	return Op{Code: OpHookRun, Field: field, Num: [4]uint64{uint64(index), uint64(timeout)}, Str: [3]string{path, head, tail},
 		Blob: [2][]byte{List(args), List(env)}}
+}
+
+// HookState makes the state for those hooks of HookRun that have FlagPrepared.
+func HookState(field, head, tail string) Op {
+	return Op{Code: OpHookState, Field: field, Str: [3]string{"", head, tail}}
 }
 
 // WithOutput gives a hook of HookRun the slots of files for its output instead of

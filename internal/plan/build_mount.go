@@ -14,8 +14,8 @@ func MountPropagation(field string, to uint64) Op {
 	return Op{Code: OpMountPropagation, Field: field, Num: [4]uint64{to}}
 }
 
-// RootBind makes the root a mount: from the host path, or from a tree that the
-// host opened, attached at that path. flags: FlagRecursive, FlagParentPriv.
+// RootBind makes the root a mount: from the host path, attached there, or from a
+// tree that the host opened there. flags: FlagRecursive, FlagParentPriv.
 func RootBind(field, path string, tree Slot, flags uint32) Op {
 	return Op{Code: OpRootBind, Field: field, Flags: flags, Str: [3]string{path}, Num: [4]uint64{uint64(tree)}}
 }
@@ -25,7 +25,7 @@ type Mount struct {
 	Field       string
 	Type        string // file system type, for MountFs
 	Source      string
-	Tree        Slot // instead of Source, for MountBind
+	Tree        Slot // instead of Source, for MountBind; for MountFs, bound where the kernel refuses to mount
 	At          string
 	Options     []string // "key" or "key=value", for the file system
 	Attr        uint64   // see Attr
@@ -38,7 +38,7 @@ type Mount struct {
 // MountFs mounts a new file system.
 func MountFs(m Mount) Op {
 	return Op{Code: OpMountFs, Field: m.Field, Flags: m.Flags, Str: [3]string{m.Type, m.Source, m.At},
-		Num: [4]uint64{m.Attr, m.Propagation, m.MS}, Blob: [2][]byte{List(m.Options)}}
+		Num: [4]uint64{m.Attr, m.Propagation, m.MS, uint64(m.Tree)}, Blob: [2][]byte{List(m.Options)}}
 }
 
 // MountBind binds a path or a tree.

@@ -24,7 +24,9 @@ const (
 	SlotNull     Slot = 3 // the host's /dev/null, proven to be char 1:3
 	SlotMask     Slot = 4 // an empty read-only tmpfs that covers masked directories
 	SlotGate     Slot = 5 // the start gate: a fifo, open for reading and writing
-	FirstDynamic Slot = 6
+	SlotTime     Slot = 6 // the file of this process's clock offsets
+	SlotState    Slot = 7 // the state for hooks that run under a limit on files
+	FirstDynamic Slot = 8
 )
 
 // MaxSlots bounds the init's descriptor table.
@@ -33,7 +35,7 @@ const MaxSlots = 4096
 // MaxOps bounds a plan; a config with more mounts than this is refused.
 const MaxOps = 16384
 
-var fixedSlots = [...]string{"none", "root", "proc", "null", "mask", "gate"}
+var fixedSlots = [...]string{"none", "root", "proc", "null", "mask", "gate", "time", "state"}
 
 // Op is one operation. It is made by the constructors, never by hand: they know
 // which argument lies where.

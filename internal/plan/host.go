@@ -35,6 +35,19 @@ func (op *Op) CgroupMakeArgs() (path, open string) { return op.Str[1], op.Str[2]
 // CgroupWriteArgs returns the directory, the file in it and the value.
 func (op *Op) CgroupWriteArgs() (dir, file, value string) { return op.Str[0], op.Str[1], op.Str[2] }
 
+// UnitStartArgs returns the unit, its cgroups and its properties.
+func (op *Op) UnitStartArgs() (unit string, cgroups, properties []string) {
+	return op.Str[1], Unlist(op.Blob[1]), Unlist(op.Blob[0])
+}
+
+// DeviceFilterArgs returns the directory and the rules.
+func (op *Op) DeviceFilterArgs() (dir string, rules []string) {
+	return op.Str[0], Unlist(op.Blob[0])
+}
+
+// CgroupOwnerArgs returns the directory and its owner to be.
+func (op *Op) CgroupOwnerArgs() (dir string, uid int) { return op.Str[0], int(op.Num[0]) }
+
 // NsOpenArgs returns the path and the CLONE_NEW* type it must have.
 func (op *Op) NsOpenArgs() (path string, nstype uint64) { return op.Str[0], op.Num[0] }
 
@@ -71,6 +84,24 @@ func (op *Op) DeviceNodeArgs() (mode uint32, major, minor uint32, uid, gid int) 
 	return uint32(op.Num[0]), uint32(op.Num[1] >> 32), uint32(op.Num[1]), uid, gid
 }
 
+// TargetOpenArgs returns the process and its start time.
+func (op *Op) TargetOpenArgs() (pid int, start uint64) { return int(op.Num[0]), op.Num[1] }
+
+// CgroupOpenArgs returns the directory and the file in it to open.
+func (op *Op) CgroupOpenArgs() (path, open string) { return op.Str[1], op.Str[2] }
+
+// RootOpenArgs returns the process.
+func (op *Op) RootOpenArgs() (pid int) { return int(op.Num[0]) }
+
+// ConsoleOpenArgs returns the socket's path.
+func (op *Op) ConsoleOpenArgs() (path string) { return op.Str[0] }
+
+// SpawnAffinityArgs returns the CPU mask, lowest CPU first.
+func (op *Op) SpawnAffinityArgs() (mask []byte) { return op.Blob[0] }
+
+// PidfdSendArgs returns the socket's path and the word.
+func (op *Op) PidfdSendArgs() (path, kind string) { return op.Str[0], op.Str[1] }
+
 // SpawnArgs returns the CLONE_NEW* flags and the v2 cgroup, or NoSlot.
 func (op *Op) SpawnArgs() (flags uint64, cgroup Slot) { return op.Num[0], Slot(op.Num[1]) }
 
@@ -86,6 +117,9 @@ func (op *Op) HookArgs() (kind string, index int, path string, args, env []strin
 	return op.Str[0], int(op.Num[0]), op.Str[1], Unlist(op.Blob[0]), env, int(op.Num[1])
 }
 
+// SeccompNotifyArgs returns the agent's socket and what it is told.
+func (op *Op) SeccompNotifyArgs() (path, metadata string) { return op.Str[0], op.Str[1] }
+
 // Value is the one argument that a message shows for an op: the target of a
 // mount, the key of a sysctl.
 func (op *Op) Value() string {
@@ -99,7 +133,7 @@ func (op *Op) Value() string {
 		if a.kind != argStr && a.kind != argStrOpt {
 			continue
 		}
-		if a.name == "at" || a.name == "path" {
+		if a.name == "at" || a.name == "path" || a.name == "unit" {
 			return op.Str[a.at]
 		}
 		if first == "" {
@@ -107,6 +141,11 @@ func (op *Op) Value() string {
 		}
 	}
 	return first
+}
+
+// Makes says that an unshare, fork or spawn op makes a namespace of this type.
+func (op *Op) Makes(nstype uint64) bool {
+	return (op.Code == OpUnshare || op.Code == OpFork || op.Code == OpSpawn) && op.Num[0]&nstype != 0
 }
 
 // MountFsType is the file system type of a mount-fs op.

@@ -1,3 +1,5 @@
+//go:build !tare_front
+
 package plan
 
 import "encoding/json"

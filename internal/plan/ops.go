@@ -11,6 +11,9 @@ const (
 	// host side
 	OpCgroupMake
 	OpCgroupWrite
+	OpUnitStart
+	OpDeviceFilter
+	OpCgroupOwner
 	OpNetMake
 	OpNsOpen
 	OpTreeOpen
@@ -26,10 +29,17 @@ const (
 	OpRdtJoin
 	OpNetdevMove
 	OpHook
+	OpTargetOpen
+	OpCgroupOpen
+	OpRootOpen
+	OpConsoleOpen
+	OpSpawnAffinity
+	OpPidfdSend
 
 	// both sides
 	OpSyncArrive
 	OpSyncAwait
+	OpSeccompNotify
 
 	// init side
 	OpFdSeal
@@ -37,6 +47,8 @@ const (
 	OpOomScore
 	OpNsJoin
 	OpUnshare
+	OpExpose
+	OpTimeOpen
 	OpTimeOffset
 	OpFork
 	OpBecomeRoot
@@ -66,6 +78,7 @@ const (
 	OpMaskPrepare
 	OpPathReadonly
 	OpPathMask
+	OpHookState
 	OpRlimit
 	OpPersonality
 	OpScheduler
@@ -89,6 +102,10 @@ const (
 	OpGate
 	OpFdClose
 	OpExec
+	OpNsEnter
+	OpCPUEnter
+	OpRootEnter
+	OpConsole
 
 	opCount
 )
@@ -160,6 +177,13 @@ const (
 	FlagExisting   uint32 = 1 << 16 // it must be there already
 	FlagNew        uint32 = 1 << 17 // it must not be there yet
 	FlagMatch      uint32 = 1 << 18 // what was there before must have this value already
+	FlagClose      uint32 = 1 << 19 // close what the op used
+	FlagBind       uint32 = 1 << 20 // make it visible at a path, too
+	FlagUIDHelper  uint32 = 1 << 21 // newuidmap(1) writes the map, because the caller may not
+	FlagGIDHelper  uint32 = 1 << 22 // newgidmap(1) does
+	FlagForeign    uint32 = 1 << 23 // it must not be the runtime's own
+	FlagPrepared   uint32 = 1 << 24 // by an op before
+	FlagProcess    uint32 = 1 << 25 // with the spawned process in it
 )
 
 // Written out, not composed: then the whole table is data of the binary, and

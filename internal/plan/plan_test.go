@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -105,19 +106,27 @@ func TestValidateRefuses(t *testing.T) {
 		change func(*Plan)
 		want   string
 	}{
-		"no spawn":       {remove(OpSpawn), "before the spawn"},
-		"no fd-seal":     {remove(OpFdSeal), "0 ops fd-seal, need exactly 1"},
-		"no caps-bound":  {remove(OpCapsBound), "0 ops caps-bound, need exactly 1"},
-		"no identity":    {remove(OpIdentity), "0 ops identity, need exactly 1"},
-		"no caps-set":    {remove(OpCapsSet), "0 ops caps-set, need exactly 1"},
-		"no fd-close":    {remove(OpFdClose), "0 ops fd-close, need exactly 1"},
-		"no exec":        {remove(OpExec), "0 ops exec, need exactly 1"},
-		"two execs":      {func(p *Plan) { p.Add(Exec("process.args", []string{"sh"})) }, "2 ops exec, need exactly 1"},
-		"exec not last":  {func(p *Plan) { n := len(p.Ops); p.Ops[n-1], p.Ops[n-2] = p.Ops[n-2], p.Ops[n-1] }, "last op is fd-close"},
-		"backwards":      {func(p *Plan) { i := at(p, OpRootPivot); p.Ops[i], p.Ops[i+1] = p.Ops[i+1], p.Ops[i] }, "phase switch after seal"},
-		"wrong phase":    {func(p *Plan) { p.Ops[at(p, OpRootPivot)].at = PhaseSeal }, "stands in phase seal"},
-		"unknown code":   {func(p *Plan) { p.Ops[0].Code = opCount }, "unknown code"},
-		"no code":        {func(p *Plan) { p.Ops[0].Code = OpInvalid }, "unknown code"},
+		"no spawn":      {remove(OpSpawn), "before the spawn"},
+		"no fd-seal":    {remove(OpFdSeal), "0 ops fd-seal, need exactly 1"},
+		"no caps-bound": {remove(OpCapsBound), "0 ops caps-bound, need exactly 1"},
+		"no identity":   {remove(OpIdentity), "0 ops identity, need exactly 1"},
+		"no caps-set":   {remove(OpCapsSet), "0 ops caps-set, need exactly 1"},
+		"no fd-close":   {remove(OpFdClose), "0 ops fd-close, need exactly 1"},
+		"no exec":       {remove(OpExec), "0 ops exec, need exactly 1"},
+		"two execs":     {func(p *Plan) { p.Add(Exec("process.args", []string{"sh"})) }, "2 ops exec, need exactly 1"},
+		"exec not last": {func(p *Plan) { n := len(p.Ops); p.Ops[n-1], p.Ops[n-2] = p.Ops[n-2], p.Ops[n-1] }, "last op is fd-close"},
+		"backwards":     {func(p *Plan) { i := at(p, OpRootPivot); p.Ops[i], p.Ops[i+1] = p.Ops[i+1], p.Ops[i] }, "phase switch after seal"},
+		"wrong phase":   {func(p *Plan) { p.Ops[at(p, OpRootPivot)].at = PhaseSeal }, "stands in phase seal"},
+		"unknown code":  {func(p *Plan) { p.Ops[0].Code = opCount }, "unknown code"},
+		"no code":       {func(p *Plan) { p.Ops[0].Code = OpInvalid }, "unknown code"},
+		"dumpable": {func(p *Plan) {
+			i := at(p, OpFdSeal) + 1
+			late := []Op{BecomeRoot("linux.uidMappings"), Expose("linux.namespaces")}
+			for j := range late {
+				late[j].at = PhaseEnter
+			}
+			p.Ops = slices.Insert(p.Ops, i, late...)
+		}, "others could trace the process"},
 		"foreign flag":   {func(p *Plan) { p.Ops[at(p, OpGate)].Flags = FlagV2 }, "flags 0x80"},
 		"no root":        {remove(OpRootBind), "slot root is used before it is filled"},
 		"no mask":        {remove(OpMaskPrepare), "slot mask is used before it is filled"},

@@ -12,7 +12,7 @@ var stepNames = []string{
 	"socket", "ioctl", "setrlimit", "personality", "sched_setattr", "ioprio_set", "sched_setaffinity", "set_mempolicy", "prctl", "seccomp",
 	"capget", "capset", "setgroups", "setgid", "setuid", "getcwd", "poll", "send", "receive", "close_range", "execve", "pipe",
 	"memfd_create", "wait", "kill", "lookup", "mmap", "getdents", "utimens", "timeout", "exit", "signal", "identity", "not-a-directory",
-	"symlink-refused", "outside-root", "not-found-in-path", "is-directory", "fspick", "hook",
+	"symlink-refused", "outside-root", "not-found-in-path", "is-directory", "fspick", "hook", "sendmsg", "dup", "not-mounted",
 }
 
 // String returns the step's name.

@@ -4,7 +4,8 @@ import "fmt"
 
 // Validate proves what holds for every plan, whatever the config: phases only
 // go forward, every slot is filled once and before it is used, the mandatory
-// ops are there exactly once, nothing but the listed kinds follows the lock.
+// ops are there exactly once, nothing but the listed kinds follows the lock, and the
+// process is dumpable in no namespace of others.
 // An error here is a bug of specconv, never the user's fault.
 func (p *Plan) Validate() error {
 	if len(p.Ops) > MaxOps {
@@ -37,6 +38,8 @@ func (p *Plan) Validate() error {
 		switch {
 		case op.Code == OpSpawn:
 			spawned = true
+		case op.Code == OpExpose && count[OpNsJoin]+count[OpBecomeRoot] > 0:
+			return fail("in a namespace where others could trace the process")
 		case r.side != Host && !spawned:
 			return fail("before the spawn")
 		}

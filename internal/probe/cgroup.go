@@ -52,6 +52,22 @@ func cgroups() facts.Cgroup {
 	return c
 }
 
+// delegated finds out in which hierarchies the caller may make cgroups, and which
+// v2 controllers his own cgroup has.
+func delegated(c *facts.Cgroup) {
+	for i := range c.Hierarchies {
+		h := &c.Hierarchies[i]
+		dir := strings.TrimSuffix(h.Mount+h.Own, "/")
+		h.Writable = unix.Access(dir, unix.W_OK|unix.X_OK) == nil
+		if h.V2 {
+			// A process moves only where it may write to the cgroup.procs of what lies
+			// above both places (cgroups(7), Delegation containment).
+			h.Writable = h.Writable && unix.Access(dir+"/cgroup.procs", unix.W_OK) == nil
+			h.Controllers = strings.Fields(sys.Text(dir + "/cgroup.controllers"))
+		}
+	}
+}
+
 func unifiedMount(magic int64) string {
 	if magic == unix.CGROUP2_SUPER_MAGIC {
 		return root

@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"os"
 	"runtime"
 	"strings"
 	"syscall"
@@ -16,24 +17,54 @@ import (
 // Want says which facts a config needs beyond the ones that every plan does.
 type Want struct {
 	LSM     bool // AppArmor and SELinux
+	Profile bool // which AppArmor profiles are loaded
 	Resctrl bool // where resctrl is mounted
 }
 
 // Host gathers the facts. What cannot be read is left at its zero value: a
 // config that needs it is then refused with its field.
 func Host(w Want) *facts.Facts {
-	f := &facts.Facts{Arch: runtime.GOARCH, EUID: uint32(syscall.Geteuid()), Caps: permitted()}
-	f.KernelMajor, f.KernelMinor = kernel()
+	f := Inside(w)
 	f.UserNS = inUserNS()
 	f.Cgroup = cgroups()
+	if f.EUID != 0 || f.UserNS {
+		delegated(&f.Cgroup)
+	}
+	if f.UserNS {
+		f.ForeignMounts = foreignMounts()
+	}
+	return f
+}
+
+// Inside gathers the facts that count for a process that joins a container: its
+// cgroups are there already.
+func Inside(w Want) *facts.Facts {
+	f := &facts.Facts{Arch: runtime.GOARCH, EUID: uint32(syscall.Geteuid()), EGID: uint32(syscall.Getegid()), Caps: permitted()}
+	f.KernelMajor, f.KernelMinor = kernel()
 	if w.LSM {
 		f.AppArmor = firstByte("/sys/module/apparmor/parameters/enabled") == 'Y'
 		f.SELinux = isDir("/sys/fs/selinux/class")
+	}
+	if w.Profile && f.AppArmor {
+		if text, err := os.ReadFile("/sys/kernel/security/apparmor/profiles"); err == nil {
+			f.AppArmorProfiles = profiles(string(text))
+		}
 	}
 	if w.Resctrl {
 		f.Resctrl = resctrl()
 	}
 	return f
+}
+
+// profiles reads lines of the form "name (mode)".
+func profiles(text string) []string {
+	out := []string{} // none is not the same as unknown
+	for line := range strings.SplitSeq(text, "\n") {
+		if i := strings.LastIndex(line, " ("); i > 0 {
+			out = append(out, line[:i])
+		}
+	}
+	return out
 }
 
 // resctrl finds the mount point: the usual one, or any other.
@@ -81,10 +112,30 @@ func permitted() uint64 {
 	return uint64(data[0].Permitted) | uint64(data[1].Permitted)<<32
 }
 
+// Rootless says that the caller is not the root of the host.
+func Rootless() bool { return syscall.Geteuid() != 0 || inUserNS() }
+
 // inUserNS reads the id map: only the initial user namespace maps everything
 // onto itself.
 func inUserNS() bool {
 	return strings.Join(strings.Fields(sys.Text("/proc/self/uid_map")), " ") != "0 0 4294967295"
+}
+
+// foreignMounts compares the owner of the mount namespace with the user namespace;
+// the kernel does not show an owner that lies further out (ioctl_ns(2)).
+func foreignMounts() bool {
+	ns, err := unix.Open("/proc/self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(ns)
+	owner, err := unix.IoctlRetInt(ns, unix.NS_GET_USERNS)
+	if err != nil {
+		return err == unix.EPERM
+	}
+	defer unix.Close(owner)
+	var a, b unix.Stat_t
+	return unix.Fstat(owner, &a) == nil && unix.Stat("/proc/self/ns/user", &b) == nil && a.Ino != b.Ino
 }
 
 func firstByte(path string) byte {

@@ -58,6 +58,12 @@ func Write(group, lines string) error {
 	return refused(group, sys.WriteFile(group+"/schemata", lines+"\n"))
 }
 
+// Schemata is the schemata file of a group, as the kernel shows it.
+func Schemata(group string) (string, error) {
+	data, err := sys.ReadFile(group+"/schemata", 1<<20)
+	return string(data), err
+}
+
 // Join moves a process into a group. Its children follow it, those that it has
 // already do not.
 func Join(group string, pid int) error {

@@ -1,9 +1,6 @@
 package seccomp
 
 import (
-	"encoding/binary"
-	"errors"
-	"fmt"
 	"slices"
 )
 
@@ -17,45 +14,10 @@ type call struct {
 // bpf is a program as the test machine runs it.
 type bpf []instruction
 
-// load reads a program and refuses what the kernel would refuse: it follows
-// bpf_check_classic of net/core/filter.c and seccomp_check_filter of
-// kernel/seccomp.c.
+// load reads a program that the kernel would take.
 func load(filter []byte) (bpf, error) {
-	if len(filter)%8 != 0 {
-		return nil, fmt.Errorf("%d bytes are not a whole number of instructions", len(filter))
-	}
-	p := make(bpf, len(filter)/8)
-	for i := range p {
-		b := filter[8*i:]
-		p[i] = instruction{binary.LittleEndian.Uint16(b), b[2], b[3], binary.LittleEndian.Uint32(b[4:])}
-	}
-	if len(p) == 0 || len(p) > 4096 {
-		return nil, fmt.Errorf("%d instructions", len(p))
-	}
-	for i, in := range p {
-		left := uint64(len(p) - i - 1) // instructions after this one
-		switch in.code {
-		case codeLoad:
-			if in.k%4 != 0 || in.k >= 64 {
-				return nil, fmt.Errorf("instruction %d loads from %d", i, in.k)
-			}
-		case codeAnd, codeRet:
-		case codeJA:
-			if uint64(in.k) >= left {
-				return nil, fmt.Errorf("instruction %d jumps out of the program", i)
-			}
-		case codeJEQ, codeJGT, codeJGE, 0x45: // JSET is only in foreign programs
-			if uint64(in.jt) >= left || uint64(in.jf) >= left {
-				return nil, fmt.Errorf("instruction %d jumps out of the program", i)
-			}
-		default:
-			return nil, fmt.Errorf("instruction %d has the code %#x", i, in.code)
-		}
-	}
-	if last := p[len(p)-1].code; last != codeRet {
-		return nil, errors.New("the last instruction is not a return")
-	}
-	return p, nil
+	p, err := decode(filter)
+	return p, err
 }
 
 // stale finds the comparisons of a program that look at one word or at another,

@@ -60,10 +60,10 @@ const path = "linux.seccomp"
 
 // Compile turns a seccomp section into a program for a machine whose
 // architecture Go calls nativeArch: "amd64" or "arm64". It records all that is
-// wrong with the section in errs and then returns nil. A nil section, or one
-// without any content, asks for no filter: the result is nil without an error.
+// wrong with the section in errs and then returns nil. A nil section asks for no
+// filter: the result is nil without an error.
 func Compile(cfg *specs.LinuxSeccomp, nativeArch string, errs *field.List) *Program {
-	if cfg == nil || empty(cfg) {
+	if cfg == nil {
 		return nil
 	}
 	before := errs.Len()
@@ -79,6 +79,11 @@ func Compile(cfg *specs.LinuxSeccomp, nativeArch string, errs *field.List) *Prog
 	if errs.Len() > before {
 		return nil
 	}
+	return p.program(cfg, filter)
+}
+
+// program is what a filter of this profile is installed with.
+func (p *profile) program(cfg *specs.LinuxSeccomp, filter []byte) *Program {
 	out := &Program{Filter: filter, Flags: p.flags, Unknown: p.unknown()}
 	if p.listener {
 		out.Flags |= flagNewListener
@@ -87,11 +92,4 @@ func Compile(cfg *specs.LinuxSeccomp, nativeArch string, errs *field.List) *Prog
 		out.ListenerMetadata = cfg.ListenerMetadata
 	}
 	return out
-}
-
-// empty reports a section that says nothing, which engines write for "no
-// seccomp" and runc takes as such.
-func empty(cfg *specs.LinuxSeccomp) bool {
-	return cfg.DefaultAction == "" && cfg.DefaultErrnoRet == nil && len(cfg.Architectures) == 0 &&
-		len(cfg.Flags) == 0 && cfg.ListenerPath == "" && cfg.ListenerMetadata == "" && len(cfg.Syscalls) == 0
 }

@@ -1,8 +1,9 @@
 // Package state keeps what the runtime remembers of a container between two
 // commands.
 //
-// A container ID has two files in the state root: ID.json, the record, written
-// by atomic rename under a lock, and ID.gate, the fifo on which the process
+// A container ID has two files in the state root: ID.json, the record and, from
+// its second line on, the config that the container was created with, written by
+// atomic rename under a lock, and ID.gate, the fifo on which the process
 // waits for start. There is no directory for each container: making and
 // removing one costs more than everything else here. ID.dead is the record of a
 // deleted container whose poststop hooks have not all succeeded.
@@ -48,9 +49,18 @@ type State struct {
 	// meant to be: what lies there may be somebody else's.
 	Cgroups     []Cgroup
 	CgroupsMade bool
+	// Unit is the systemd unit that the cgroups belong to, "" without one. UserUnit
+	// says that it is of the systemd of a user.
+	Unit     string
+	UserUnit bool
 	// RdtGroups are the resctrl directories that the container's processes are in,
 	// RdtMade those that go with it, the outer one first.
 	RdtGroups, RdtMade []string
+	// NoKeyring says that the process kept its creator's session keyring.
+	NoKeyring bool
+	// Notify says that ID.notify is a directory that the container has at
+	// /run/notify, for the socket by which it says that it is ready (sd_notify(3)).
+	Notify bool
 	// PidNamespace says that the process is the first of its own pid namespace,
 	// so that all processes of the container end with it.
 	PidNamespace bool
@@ -64,6 +74,9 @@ type State struct {
 
 	Poststart []specs.Hook
 	Poststop  []specs.Hook
+
+	// PausedAtGate says that the container was paused while it waited for start.
+	PausedAtGate bool
 }
 
 // Cgroup is one directory of the container in one hierarchy.
@@ -88,6 +101,12 @@ func (s *State) Encode() []byte {
 	w.Key("pid").Int(int64(s.Pid))
 	w.Key("pidStart").Uint(s.PidStart)
 	w.Key("pidNamespace").Bool(s.PidNamespace)
+	if s.NoKeyring {
+		w.Key("noKeyring").Bool(true)
+	}
+	if s.Notify {
+		w.Key("notify").Bool(true)
+	}
 	if s.NetNS != 0 {
 		w.Key("netns").Uint(s.NetNS)
 	}
@@ -125,10 +144,17 @@ func (s *State) Encode() []byte {
 		w.End()
 	}
 	w.End()
+	if s.Unit != "" {
+		w.Key("unit").String(s.Unit)
+		w.Key("userUnit").Bool(s.UserUnit)
+	}
 	stringList(&w, "rdtGroups", s.RdtGroups)
 	stringList(&w, "rdtMade", s.RdtMade)
 	hooks(&w, "poststart", s.Poststart)
 	hooks(&w, "poststop", s.Poststop)
+	if s.PausedAtGate {
+		w.Key("pausedAtGate").Bool(true)
+	}
 	w.End()
 	return w.Bytes()
 }
@@ -200,6 +226,43 @@ func Decode(data []byte) (*State, error) {
 	return s, nil
 }
 
+// TornError says that a record is no whole JSON text, as a power failure or a full
+// disk may leave it.
+type TornError struct {
+	Left *State // what could be read
+	Err  error
+}
+
+func (e *TornError) Error() string {
+	return e.Err.Error() + " (the record is damaged; delete --force removes what can be found)"
+}
+
+// Unwrap returns what the decoder said.
+func (e *TornError) Unwrap() error { return e.Err }
+
+// Salvage reads what a damaged record still says for certain. Hooks are not in it:
+// one that has lost its last argument does something else.
+func Salvage(data []byte) *State {
+	s := new(State)
+	d := ojson.NewDecoder(data)
+	if d.Object() {
+		for d.Next() {
+			s.member(d)
+		}
+	}
+	if n := len(s.Cgroups); n > 0 && d.Finish().Err() != nil { // the last may be cut
+		s.Cgroups = s.Cgroups[:n-1]
+	}
+	s.Poststart, s.Poststop = nil, nil
+	if !s.CgroupsMade { // which stands behind what is needed to unmount: it may be cut
+		s.HostMounts = false
+	}
+	if s.Schema != Schema {
+		*s = State{}
+	}
+	return s
+}
+
 // SchemaError says that a record was written by a newer tare.
 type SchemaError struct{ Schema int }
 
@@ -227,6 +290,10 @@ func (s *State) member(d *ojson.Decoder) {
 		s.PidStart = d.ReadUint64()
 	case "pidNamespace":
 		s.PidNamespace = d.ReadBool()
+	case "noKeyring":
+		s.NoKeyring = d.ReadBool()
+	case "notify":
+		s.Notify = d.ReadBool()
 	case "netns":
 		s.NetNS = d.ReadUint64()
 	case "network":
@@ -255,6 +322,10 @@ func (s *State) member(d *ojson.Decoder) {
 				s.Cgroups = append(s.Cgroups, readCgroup(d))
 			}
 		}
+	case "unit":
+		s.Unit = d.ReadString()
+	case "userUnit":
+		s.UserUnit = d.ReadBool()
 	case "rdtGroups":
 		s.RdtGroups = d.ReadStrings()
 	case "rdtMade":
@@ -263,6 +334,8 @@ func (s *State) member(d *ojson.Decoder) {
 		s.Poststart = readHooks(d)
 	case "poststop":
 		s.Poststop = readHooks(d)
+	case "pausedAtGate":
+		s.PausedAtGate = d.ReadBool()
 	default:
 		d.Unknown()
 	}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -82,6 +83,9 @@ type Record struct {
 	State
 	store *Store
 	fd    int // the locked file; -1 when read without the lock
+	// Config is the container's config.json as it was when it was created. Save
+	// writes it behind the record; Load leaves it there, LoadConfig reads it.
+	Config []byte
 	// Busy says that pid is 0 and that the creator is at work.
 	Busy bool
 }
@@ -159,8 +163,50 @@ func flockWithin(fd int, wait time.Duration) error {
 	}
 }
 
+// LoadConfig reads a record, without the lock, with the config. The bytes that it
+// returns are both: as long as they are the same, so is the record.
+func (s *Store) LoadConfig(id string) (*Record, []byte, error) {
+	if err := CheckID(id); err != nil {
+		return nil, nil, err
+	}
+	data, err := sys.ReadFile(s.path(id, ".json"), maxRecord)
+	if err == nil {
+		line, config, _ := bytes.Cut(data, newline)
+		if st, err := Decode(line); err == nil && st.Pid != 0 {
+			st.ID = id
+			return &Record{State: *st, store: s, fd: -1, Config: config}, data, nil
+		}
+	}
+	// One that is not there, is broken, or is being written: in other words.
+	r, err := s.Load(id, false)
+	return r, nil, err
+}
+
+// newline separates the record from the config.
+var newline = []byte{'\n'}
+
 // Load reads a record. With lock it also waits until nobody else changes it.
 func (s *Store) Load(id string, lock bool) (*Record, error) { return s.load(id, ".json", lock) }
+
+// LoadTorn reads what is left of a record that Load cannot read, locked.
+func (s *Store) LoadTorn(id string) (*Record, error) {
+	r, err := s.load(id, ".json", true)
+	var torn *TornError
+	if !errors.As(err, &torn) {
+		return r, err
+	}
+	fd, err := open(s.path(id, ".json"), unix.O_RDWR)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: s.path(id, ".json"), Err: err}
+	}
+	if err := flockWithin(fd, lockWait); err != nil {
+		syscall.Close(fd)
+		return nil, fmt.Errorf("container %q: %w", id, err)
+	}
+	r = &Record{State: *torn.Left, store: s, fd: fd}
+	r.ID = id
+	return r, nil
+}
 
 // LoadDead reads the record of a deleted container whose poststop hooks have to
 // run again, locked.
@@ -191,7 +237,7 @@ func (s *Store) load(id, ext string, lock bool) (*Record, error) {
 				continue
 			}
 		}
-		data, err := sys.ReadAll(fd, maxRecord)
+		data, err := sys.ReadLine(fd, maxRecord)
 		if err != nil {
 			r.Unlock()
 			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
@@ -200,6 +246,10 @@ func (s *Store) load(id, ext string, lock bool) (*Record, error) {
 			st, err := Decode(data)
 			if err != nil {
 				r.Unlock()
+				var schema *SchemaError
+				if !errors.As(err, &schema) {
+					err = &TornError{Left: Salvage(data), Err: err}
+				}
 				return nil, fmt.Errorf("state of container %q: %w", id, err)
 			}
 			r.State = *st
@@ -224,7 +274,7 @@ func same(fd int, path string) bool {
 // Begin writes the record into the file just created. Readers see either
 // nothing, which means creating, or all of it.
 func (r *Record) Begin() error {
-	data := r.Encode()
+	data := append(r.Encode(), '\n')
 	n, err := syscall.Pwrite(r.fd, data, 0)
 	if err == nil && n != len(data) {
 		err = syscall.EIO
@@ -236,22 +286,38 @@ func (r *Record) Begin() error {
 }
 
 // Save replaces the record by an atomic rename; the lock moves to the new file.
+//
+// The two files change places, and the old one is removed under its new name: a
+// rename over an existing file makes ext4 write the new one out at once
+// (auto_da_alloc, ext4(5)), and then a mount with "discard" makes its removal
+// wait for the disk.
 func (r *Record) Save() error {
 	tmp, path := r.store.path(r.ID, ".new"), r.store.path(r.ID, ".json")
+	if r.Config == nil {
+		old, err := sys.ReadFile(path, maxRecord)
+		if err != nil {
+			return err
+		}
+		_, r.Config, _ = bytes.Cut(old, newline)
+	}
 	fd, err := open(tmp, unix.O_CREAT|unix.O_TRUNC|unix.O_RDWR)
 	if err != nil {
 		return &fs.PathError{Op: "create", Path: tmp, Err: err}
 	}
 	err = flock(fd, unix.LOCK_EX)
 	if err == nil {
-		data := r.Encode()
+		data := append(append(r.Encode(), '\n'), r.Config...)
 		var n int
 		if n, err = syscall.Write(fd, data); err == nil && n != len(data) {
 			err = syscall.EIO
 		}
 	}
 	if err == nil {
-		err = syscall.Rename(tmp, path)
+		if err = unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE); err == nil {
+			_ = syscall.Unlink(tmp)
+		} else { // no such thing on this file system, or the record is gone
+			err = syscall.Rename(tmp, path)
+		}
 	}
 	if err != nil {
 		_ = syscall.Unlink(tmp)
@@ -271,8 +337,46 @@ func (r *Record) Unlock() {
 	}
 }
 
+// NotifySocket is the name of the socket in the directory of MakeNotifyDir.
+const NotifySocket = "notify.sock"
+
+// NotifyDir is the directory of a container's readiness socket.
+func NotifyDir(root, id string) string { return root + "/" + id + ".notify" }
+
+// NotifyDir is where the container's readiness socket is made.
+func (r *Record) NotifyDir() string { return NotifyDir(r.store.root, r.ID) }
+
+// MakeNotifyDir makes that directory, which the container's user can search.
+func (r *Record) MakeNotifyDir() error {
+	path := r.NotifyDir()
+	err := syscall.Mkdir(path, 0o755)
+	if err == nil || err == syscall.EEXIST { // of a creator that was killed
+		err = syscall.Chmod(path, 0o755)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "mkdir", Path: path, Err: err}
+	}
+	return nil
+}
+
+// removeNotifyDir removes it; nothing else is ever in it.
+func (r *Record) removeNotifyDir() error {
+	if !r.Notify {
+		return nil
+	}
+	path := r.NotifyDir()
+	_ = syscall.Unlink(path + "/" + NotifySocket)
+	if err := syscall.Rmdir(path); err != nil && err != syscall.ENOENT {
+		return &fs.PathError{Op: "rmdir", Path: path, Err: err}
+	}
+	return nil
+}
+
 // Remove deletes the record and the gate.
 func (r *Record) Remove() error {
+	if err := r.removeNotifyDir(); err != nil {
+		return err
+	}
 	for _, ext := range []string{".gate", ".new", ".json"} {
 		if err := syscall.Unlink(r.store.path(r.ID, ext)); err != nil && err != syscall.ENOENT {
 			return &fs.PathError{Op: "unlink", Path: r.store.path(r.ID, ext), Err: err}
@@ -284,6 +388,9 @@ func (r *Record) Remove() error {
 // Bury removes the container but keeps its record, so that delete can be
 // repeated until the poststop hooks have succeeded.
 func (r *Record) Bury() error {
+	if err := r.removeNotifyDir(); err != nil {
+		return err
+	}
 	_ = syscall.Unlink(r.store.path(r.ID, ".gate"))
 	from, to := r.store.path(r.ID, ".json"), r.store.path(r.ID, ".dead")
 	if err := syscall.Rename(from, to); err != nil && err != syscall.ENOENT {

@@ -4,6 +4,7 @@
 package sys
 
 import (
+	"bytes"
 	"io/fs"
 	"syscall"
 )
@@ -38,6 +39,33 @@ func ReadAll(fd, limit int) ([]byte, error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+		if n == 0 {
+			return buf, nil
+		}
+		if buf = buf[:len(buf)+n]; len(buf) > limit {
+			return nil, syscall.EFBIG
+		}
+	}
+}
+
+// ReadLine reads a descriptor from its beginning up to the first newline, which is
+// not part of the result, or to its end; more than limit bytes give EFBIG.
+func ReadLine(fd, limit int) ([]byte, error) {
+	buf := make([]byte, 0, 4096)
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, make([]byte, len(buf))...)[:len(buf)]
+		}
+		n, err := syscall.Read(fd, buf[len(buf):cap(buf)])
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if i := bytes.IndexByte(buf[len(buf):len(buf)+n], '\n'); i >= 0 {
+			return buf[:len(buf)+i], nil
 		}
 		if n == 0 {
 			return buf, nil

@@ -22,6 +22,9 @@ var budgets = []budget{
 	{"run, hot", 0.70, "x", ratioOf(defaultBundle, cmdRun, hot)},
 	{"run, isolated", 0.40, "x", ratioOf(defaultBundle, cmdRun, isolated)},
 	{"lifecycle sum, hot", 0.55, "x", ratioOf(defaultBundle, cmdSum, hot)},
+	{"exec, hot", 0.60, "x", ratioOf(defaultBundle, cmdExec, hot)},
+	{"exec, isolated", 0.22, "x", ratioOf(defaultBundle, cmdExec, isolated)},
+	{"events --stats, hot", 0.50, "x of runc", ratioTo("runc", defaultBundle, cmdEvents, hot)}, // crun has no events
 	{"peak memory of run", 4096, "KiB", memoryOf(func(m *memoryFacts) int { return m.PeakRun })},
 	{"PSS of the created init", 64, "KiB", memoryOf(func(m *memoryFacts) int { return m.InitPSS })},
 	{"threads of the created init", 1, "", memoryOf(func(m *memoryFacts) int { return m.InitThreads })},
@@ -32,10 +35,19 @@ var budgets = []budget{
 
 // ratioOf returns the median of the ratios to the reference.
 func ratioOf(v variant, c command, mode regime) func(*report, string) float64 {
+	return ratioTo("", v, c, mode)
+}
+
+// ratioTo returns the median of the ratios to a peer, "" for the reference.
+func ratioTo(peer string, v variant, c command, mode regime) func(*report, string) float64 {
 	return func(r *report, name string) float64 {
+		to := peer
+		if to == "" {
+			to = r.Reference
+		}
 		for _, s := range r.Series {
-			if s.Bundle == v && s.Command == c && s.Regime == mode {
-				return median(ratios(s.Millis[name], s.Millis[r.Reference]))
+			if s.Bundle == v && s.Command == c && s.Regime == mode && len(s.Millis[to]) > 0 {
+				return median(ratios(s.Millis[name], s.Millis[to]))
 			}
 		}
 		return math.NaN()

@@ -17,6 +17,7 @@ const (
 	cmdStart  command = "start"
 	cmdState  command = "state"
 	cmdExec   command = "exec"
+	cmdEvents command = "events --stats"
 	cmdKill   command = "kill"
 	cmdDelete command = "delete"
 	// cmdSum is the sum of lifecycleCommands for one container.

@@ -128,7 +128,12 @@ func (b *bench) measureTimes(ctx context.Context, r *report) error {
 		if err := b.measureLifecycle(ctx, r, defaultBundle, mode); err != nil {
 			return err
 		}
-		if err := b.measureExec(ctx, r, defaultBundle, mode); err != nil {
+		exec := func(id string) []string { return append([]string{"exec", id}, b.fs.payload.exit...) }
+		if err := b.measureInside(ctx, r, defaultBundle, mode, cmdExec, exec); err != nil {
+			return err
+		}
+		events := func(id string) []string { return []string{"events", "--stats", id} }
+		if err := b.measureInside(ctx, r, defaultBundle, mode, cmdEvents, events); err != nil {
 			return err
 		}
 	}
@@ -186,9 +191,10 @@ func (b *bench) measureLifecycle(ctx context.Context, r *report, v variant, mode
 	return nil
 }
 
-// measureExec times `exec` in a container that keeps running. It is no part of
-// the lifecycle: its cgroup join would warm the kernel for the next create.
-func (b *bench) measureExec(ctx context.Context, r *report, v variant, mode regime) (err error) {
+// measureInside times a command on a container that keeps running. It is no part
+// of the lifecycle: the cgroup join of an exec would warm the kernel for the next
+// create.
+func (b *bench) measureInside(ctx context.Context, r *report, v variant, mode regime, cmd command, args func(id string) []string) (err error) {
 	bundles, err := b.bundles(v, "wait", b.fs.payload.wait)
 	if err != nil {
 		return err
@@ -213,15 +219,15 @@ func (b *bench) measureExec(ctx context.Context, r *report, v variant, mode regi
 			}
 		}
 		time.Sleep(mode.gap())
-		elapsed, err := b.launch.run(ctx, rt.argv(append([]string{"exec", c.id}, b.fs.payload.exit...)...)...)
+		elapsed, err := b.launch.run(ctx, rt.argv(args(c.id)...)...)
 		if err != nil {
 			return nil, err
 		}
-		return map[command]sample{cmdExec: millis(elapsed)}, nil
+		return map[command]sample{cmd: millis(elapsed)}, nil
 	}
-	result, refused, err := b.interleave(ctx, fmt.Sprintf("exec, %s bundle", v), mode, r.Rounds, []command{cmdExec}, measure)
+	result, refused, err := b.interleave(ctx, fmt.Sprintf("%s, %s bundle", cmd, v), mode, r.Rounds, []command{cmd}, measure)
 	r.Refused = append(r.Refused, refused...)
-	r.Series = append(r.Series, series{v, cmdExec, mode, result[cmdExec]})
+	r.Series = append(r.Series, series{v, cmd, mode, result[cmd]})
 	return err
 }
 

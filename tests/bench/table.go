@@ -60,7 +60,7 @@ func figure(x float64, unit string) string {
 		return "-"
 	case math.IsInf(x, 1):
 		return "none"
-	case unit == "x":
+	case strings.HasPrefix(unit, "x"):
 		return fmt.Sprintf("%.2f", x)
 	case unit == "ms":
 		return fmt.Sprintf("%.2f", x)

@@ -196,9 +196,9 @@ var rules = []*rule{
 		aspect: ofVerdict, other: byPeer,
 	},
 	{
-		why:   "crun demands a default action of an empty seccomp object; tare and runc take it for no filter",
-		right: "peer", where: "config-linux.md#seccomp: defaultAction is required", peer: "crun", field: "linux.seccomp", value: re(`= \{\}$`),
-		aspect: ofVerdict, other: byPeer,
+		why:   "tare and crun demand the default action of an empty seccomp object; runc takes it for no filter",
+		right: "tare", where: "config-linux.md#seccomp: defaultAction is required", peer: "runc", field: "linux.seccomp", value: re(`= \{\}$`),
+		aspect: ofVerdict, other: re(`^takes it`),
 	},
 	{
 		why:   "a limit of -1 means none in cgroup v1 too; crun 1.8 writes -1, which pids.max refuses",
@@ -216,13 +216,18 @@ var rules = []*rule{
 		aspect: ofVerdict, other: byPeer,
 	},
 	{
-		why:   "one option with a comma is two for the file system: tare and runc give the new tmpfs its mode only when it is read-only already",
-		right: "either", where: "config.md#mounts: options are mount options, one each", peer: "crun", field: "mounts", value: re(`size=1m,ro`),
-		aspect: ofVerdict, tare: re(`read-only file system`), other: re(`^takes it`),
+		why:   "an element with a comma is two options; runc hands both to the file system, and cannot give a read-only tmpfs its mode",
+		right: "tare", where: "config.md#linux-mount-options", peer: "runc", field: "mounts", value: re(`size=1m,ro`),
+		aspect: ofVerdict, tare: re(`^takes it`), other: re(`read-only file system`),
 	},
 	{
-		why:   "a remount that changes nothing, of a place where nothing is mounted: tare has nothing to do there, the kernel refuses it of the others",
-		right: "either", where: "config.md#linux-mount-options", field: "mounts", value: re(`"remount"`),
-		aspect: ofVerdict, other: byPeer,
+		why:   "an element with a comma is two options; crun hands both to the file system: that is read-only then, not the mount",
+		right: "tare", where: "config.md#linux-mount-options", peer: "crun", field: "mounts", value: re(`size=1m,ro`),
+		aspect: re(`^(file system of|mounts) /data$`), tare: re(`ro|^rw`), other: re(`ro|rw`),
+	},
+	{
+		why:   "a path that leads back to the runtime's own uts namespace: runc and crun set the name of the host",
+		right: "tare", where: "config.md#hostname: the name is that of the container's namespace", field: "linux.namespaces", value: re(`/proc/self/ns/uts`),
+		aspect: ofVerdict, tare: re(`runtime's own namespace`), other: re(`^takes it`),
 	},
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -19,7 +20,7 @@ import (
 )
 
 // patience bounds every wait of the tests; nothing takes that long.
-const patience = 30 * time.Second
+var patience = 30 * time.Second
 
 var boxes atomic.Int32
 
@@ -38,8 +39,12 @@ type box struct {
 	spec   *specs.Spec
 	pid    int // of the container's process, after create
 	allow  []string
-	stdin  *os.File // instead of /dev/null
-	env    []string // instead of the test's own
+	stdin  *os.File            // instead of /dev/null
+	env    []string            // instead of the test's own
+	user   *syscall.Credential // who runs the commands, instead of root
+	global []string            // flags before the command
+	noRoot bool                // without --root
+	wrap   []string            // a command that runs those of the runtime
 	calls  int
 	reaped bool
 	shared bool   // other tests run at the same time
@@ -141,7 +146,15 @@ func (b *box) command(args ...string) (*exec.Cmd, func() result) {
 	b.must(err)
 	errs, err := os.Create(name + ".err")
 	b.must(err)
-	cmd := exec.Command(binary, append([]string{"--root", b.root}, args...)...)
+	args = slices.Concat(b.global, args)
+	if !b.noRoot {
+		args = append([]string{"--root", b.root}, args...)
+	}
+	args = append(append(slices.Clone(b.wrap), binary), args...)
+	cmd := exec.Command(args[0], args[1:]...)
+	if b.user != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: b.user}
+	}
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = b.dir, out, errs, b.env
 	if b.stdin != nil {
 		cmd.Stdin = b.stdin

@@ -393,3 +393,22 @@ func TestHookKilledRuntime(t *testing.T) {
 	expect(t, "poststop", readText(t, log+"/stopped"), "stopped\n")
 	b.nothingLeft()
 }
+
+// TestStartHooksUnderFileLimit: the limit is the program's, and the state that its
+// hooks read has been written before.
+func TestStartHooksUnderFileLimit(t *testing.T) {
+	if !isTare {
+		t.Skip("runc hands the state over by a pipe")
+	}
+	b, shell, log := hookBox(t)
+	b.spec.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_FSIZE"}}
+	check := script(shell, log, `read s; case "$s" in *'"id":"`+b.id+`"'*'"status":"created"'*) exit 0;; esac; echo "read $s"; exit 3`)
+	setHooks(b.spec, "startContainer", check, check)
+	b.create()
+	b.start()
+	b.remove("--force")
+	b.edit(args(shell, "true")) // which prints nothing: its output is a file
+	r := b.run()
+	expect(t, "exit code of run: "+r.Stderr, r.Code, 0)
+	b.ok("delete", "--force", b.id)
+}

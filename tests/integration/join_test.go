@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -202,4 +203,61 @@ func cgroupProcs(t *testing.T, id string) []string {
 		}
 	}
 	return out
+}
+
+// TestJoinOwners joins a user namespace together with others that belong to it, or
+// to the host, as root and, where they are his own, as an ordinary user.
+func TestJoinOwners(t *testing.T) {
+	if !isTare {
+		t.Skip("tests tare's order of joining")
+	}
+	const others = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWPID | unix.CLONE_NEWCGROUP
+	types := []specs.LinuxNamespaceType{specs.NetworkNamespace, specs.IPCNamespace, specs.UTSNamespace, specs.PIDNamespace, specs.CgroupNamespace}
+	for _, owner := range []string{"the user namespace", "the host", "an ordinary user's"} {
+		t.Run(owner, func(t *testing.T) {
+			types := types
+			var b *box
+			var user, other holder
+			switch owner {
+			case "the user namespace":
+				b = newBox(t)
+				b.own(100000)
+				user = hold(b, unix.CLONE_NEWUSER|others)
+				other = user
+			case "the host":
+				b = newBox(t)
+				b.own(100000)
+				user, other = hold(b, unix.CLONE_NEWUSER), hold(b, others&^unix.CLONE_NEWPID)
+				// Neither proc nor mqueue of namespaces of the host's can be mounted in there.
+				types = slices.DeleteFunc(slices.Clone(types), func(n specs.LinuxNamespaceType) bool { return n == specs.PIDNamespace })
+				b.edit(func(s *specs.Spec) { s.Mounts = slices.Delete(s.Mounts, 4, 5) })
+			default:
+				b = userBox(t)
+				b.edit(prober("pause"))
+				b.edit(withNamespace(specs.NetworkNamespace, ""))
+				out := b.create()
+				b.start()
+				b.output(out)
+				user = holder{b.pid}
+				other = user
+				b = userBox(t) // the first one's container goes on until the test's end
+			}
+			b.edit(withNamespace(specs.UserNamespace, user.path(specs.UserNamespace)))
+			b.spec.Linux.UIDMappings, b.spec.Linux.GIDMappings = nil, nil
+			for _, typ := range types {
+				b.edit(withNamespace(typ, other.path(typ)))
+			}
+			b.spec.Hostname = "joined"
+			r := b.probe()
+			for _, typ := range append(types, specs.UserNamespace) {
+				want := other.link(t, typ)
+				if typ == specs.UserNamespace {
+					want = user.link(t, typ)
+				}
+				expect(t, string(typ), r.Namespaces[nsFiles[typ]], want)
+			}
+			expectList(t, "uids", r.UID, []uint32{0, 0, 0})
+			expect(t, "host name", r.Hostname, "joined")
+		})
+	}
 }

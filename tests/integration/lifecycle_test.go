@@ -39,6 +39,8 @@ func TestStatusTable(t *testing.T) {
 		"created": func(b *box) { b.create() },
 		"running": func(b *box) { r := b.create(); b.start(); b.output(r) },
 		"stopped": func(b *box) { r := b.create(); b.start(); b.output(r); b.kill("KILL") },
+		"paused":  func(b *box) { r := b.create(); b.start(); b.output(r); b.ok("pause", b.id) },
+		"held":    func(b *box) { b.create(); b.ok("pause", b.id) }, // paused before it was started
 	}
 	for _, row := range []struct {
 		status, command string
@@ -67,6 +69,36 @@ func TestStatusTable(t *testing.T) {
 		{"stopped", "start", "cannot start a container that has stopped", "stopped"},
 		{"stopped", "state", "", "stopped"},
 		{"stopped", "kill", "container not running", "stopped"},
+		{"missing", "pause", "container does not exist", ""},
+		{"missing", "resume", "container does not exist", ""},
+		{"missing", "update", "container does not exist", ""},
+		{"missing", "events --stats", "container does not exist", ""},
+		{"created", "pause", "", "paused"},
+		{"created", "resume", "container not paused", "created"},
+		{"created", "update", "", "created"},
+		{"created", "events --stats", "", "created"},
+		{"running", "pause", "", "paused"},
+		{"running", "resume", "container not paused", "running"},
+		{"running", "update", "", "running"},
+		{"running", "events --stats", "", "running"},
+		{"paused", "start", "cannot start a container in the paused state", "paused"},
+		{"paused", "pause", "container not running", "paused"},
+		{"paused", "resume", "", "running"},
+		{"paused", "update", "", "paused"},
+		{"paused", "events --stats", "", "paused"},
+		{"paused", "kill", "", "stopped"},
+		{"paused", "delete", "that is not stopped: paused", "paused"},
+		{"paused", "delete --force", "", "missing"},
+		{"held", "start", "cannot start a container in the paused state", "paused"},
+		{"held", "pause", "container not running", "paused"},
+		{"held", "resume", "", "created"},
+		{"held", "kill", "", "stopped"},
+		{"held", "delete", "that is not stopped: paused", "paused"},
+		{"held", "delete --force", "", "missing"},
+		{"stopped", "pause", "container not running", "stopped"},
+		{"stopped", "resume", "container not paused", "stopped"},
+		{"stopped", "update", "container not running", "stopped"},
+		{"stopped", "events --stats", "is not running", "stopped"},
 		{"stopped", "delete", "", "missing"},
 		{"stopped", "delete --force", "", "missing"},
 	} {
@@ -339,5 +371,44 @@ func TestPs(t *testing.T) {
 	table := b.ok("ps", b.id).Stdout
 	if !strings.Contains(strings.Split(table, "\n")[0], "PID") || strings.Count(table, "\n") != 5 {
 		t.Errorf("ps printed\n%s", table)
+	}
+}
+
+// TestTornRecord: a record that lost its end keeps delete --force from nothing that
+// can be found: the process, the cgroups, the files.
+func TestTornRecord(t *testing.T) {
+	if !isTare {
+		t.Skip("the record is tare's")
+	}
+	for name, cut := range map[string]func(string) int{
+		"empty":               func(string) int { return 0 },
+		"in the pid's number": func(s string) int { return strings.Index(s, `"pidStart"`) - 3 },
+		"before the cgroups":  func(s string) int { return strings.Index(s, `"cgroups"`) },
+		"among the cgroups":   func(s string) int { return strings.Index(s, `"cgroups"`) + 200 },
+		"at its end":          func(s string) int { return strings.Index(s, "\n") - 2 }, // the config follows
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t, prober("pause"))
+			b.create()
+			b.start()
+			record := b.root + "/" + b.id + ".json"
+			text := readText(t, record)
+			n := cut(text)
+			knowsPid := strings.Contains(text[:n], `"pidStart"`)
+			if !knowsPid { // what nothing leads to has ended, as after a power failure
+				b.kill("KILL")
+			}
+			b.must(os.Truncate(record, int64(n)))
+			if n > 0 {
+				b.refused([]string{"the record is damaged; delete --force removes what can be found"}, "delete", b.id)
+			}
+			b.ok("delete", "--force", b.id)
+			if knowsPid {
+				b.wait()
+			}
+			b.nothingLeft()
+			b.create()
+			b.remove("--force")
+		})
 	}
 }

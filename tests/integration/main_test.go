@@ -108,6 +108,11 @@ func setup() error {
 	if err := os.Chmod(workDir, 0o711); err != nil {
 		return err
 	}
+	proberAt = os.Getenv("PROBER")
+	if proberAt != "" { // where there is no compiler
+		_, err = os.Stat(proberAt)
+		return err
+	}
 	return buildProber()
 }
 

@@ -168,6 +168,7 @@ func TestIdmap(t *testing.T) {
 	if !isTare {
 		t.Skip("runc 1.1 has no id-mapped mounts")
 	}
+	needIdmappedTmpfs(t)
 	ids := func(container, host, size uint32) []specs.LinuxIDMapping {
 		return []specs.LinuxIDMapping{{ContainerID: container, HostID: host, Size: size}}
 	}

@@ -188,7 +188,7 @@ func TestNetDeviceGivenBack(t *testing.T) {
 	back("run: the program is missing")
 
 	b.edit(withNamespace(specs.NetworkNamespace, "/proc/self/ns/net"))
-	b.createFails(`linux.netDevices["itv4"]`, "network namespace is the runtime's own")
+	b.createFails("linux.namespaces[1].path", "is the runtime's own namespace")
 	back("the namespace is the host's")
 	b.edit(withoutNamespace(specs.NetworkNamespace))
 	b.createFails("linux.netDevices: needs a network namespace")

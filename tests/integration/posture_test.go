@@ -3,9 +3,11 @@ package integration
 import (
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,8 +24,100 @@ func TestPosture(t *testing.T) {
 	b.spec.Process.Args = []string{"/prober"}
 	b.writeConfig()
 	for name, rep := range map[string]*report{"run": b.probe(), "start": b.createdReport()} {
-		t.Run(name, func(t *testing.T) { posture(t, b, rep) })
+		t.Run(name, func(t *testing.T) {
+			posture(t, b, rep)
+			expect(t, "pid", rep.Pid, 1)
+		})
 	}
+}
+
+// TestPostureNotices changes one thing each: the comparison finds it, so that a
+// leak of its kind would be found.
+func TestPostureNotices(t *testing.T) {
+	ordinary := ordinaryPosture(t)
+	for name, c := range map[string]struct {
+		edit func(*specs.Spec)
+		want []string
+	}{
+		"a capability": {func(s *specs.Spec) {
+			s.Process.Capabilities.Bounding = append(s.Process.Capabilities.Bounding, "CAP_SYS_PTRACE")
+		}, []string{"capabilities", "status CapBnd", "status CapPrm", "status CapEff", "dumpable"}},
+		"an inheritable capability": {func(s *specs.Spec) { s.Process.Capabilities.Inheritable = []string{"CAP_KILL"} }, []string{"capabilities", "status CapInh"}},
+		"no_new_privs":              {noNewPrivs, []string{"no_new_privs", "status NoNewPrivs"}},
+		"a filter":                  {seccomp(specs.ActAllow, specs.ActErrno, nil, "getitimer"), []string{"seccomp", "status Seccomp", "status Seccomp_filters"}},
+		"a variable":                {func(s *specs.Spec) { s.Process.Env = append(s.Process.Env, "A=b") }, []string{"env"}},
+		"a group":                   {func(s *specs.Spec) { s.Process.User.AdditionalGids = []uint32{7} }, []string{"groups", "status Groups"}},
+		"the umask":                 {func(s *specs.Spec) { s.Process.User.Umask = ptr(uint32(0o77)) }, []string{"umask", "status Umask"}},
+		"a limit":                   {func(s *specs.Spec) { s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_CORE", Soft: 1, Hard: 2}} }, []string{"rlimit 4"}},
+		"a host namespace":          {withoutNamespace(specs.IPCNamespace), []string{"namespace ipc"}},
+		"a mount":                   {mount("/tmp", "tmpfs", "tmpfs"), []string{"mount /tmp"}},
+		"a writable /sys":           {func(s *specs.Spec) { s.Mounts[5].Options = nil }, []string{"mount /sys"}},
+		"a device": {func(s *specs.Spec) {
+			s.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/fuse", Type: "c", Major: 10, Minor: 229}}
+		}, []string{"/dev/fuse"}},
+		"the OOM score": {func(s *specs.Spec) { s.Process.OOMScoreAdj = ptr(100) }, []string{"oom_score_adj"}},
+		"a scheduler": {func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch} },
+			[]string{"scheduler"}},
+		"the personality": {func(s *specs.Spec) { s.Linux.Personality = &specs.LinuxPersonality{Domain: specs.PerLinux32} }, []string{"personality"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t, c.edit)
+			got := postureOf(b, b.probe()).differences(ordinary)
+			for _, ignored := range []string{"mount /", "rlimit 7"} {
+				delete(got, ignored)
+			}
+			for _, w := range c.want {
+				if got[w] == "" {
+					t.Errorf("%s: no difference was found", w)
+				}
+				delete(got, w)
+			}
+			for _, other := range got {
+				t.Error(other)
+			}
+		})
+	}
+	// A descriptor that comes along, and a signal that the caller ignores.
+	b := newBox(t)
+	b.writeConfig()
+	cmd, done := b.command("run", "--bundle", b.bundle, "--preserve-fds", "1", b.id)
+	dir, err := os.Open("/")
+	b.must(err)
+	defer dir.Close()
+	cmd.ExtraFiles = []*os.File{dir}
+	b.must(cmd.Run())
+	if d := postureOf(b, b.parse(done().Stdout)).differences(ordinary); d["descriptor 3"] != "descriptor 3 came along: / flags=0" {
+		t.Errorf("of a descriptor: %q", d["descriptor 3"])
+	}
+}
+
+// TestPostureFromOutside looks at a running container's process from the host: what
+// it does not show to itself.
+func TestPostureFromOutside(t *testing.T) {
+	b := newBox(t, prober("pause"))
+	r := b.create()
+	b.start()
+	b.output(r)
+	got := statusLines(readText(t, procPath(b.pid, "status")))
+	for name, difference := range got.differences(ordinaryPosture(t)) {
+		if strings.HasPrefix(name, "status ") {
+			t.Error(difference)
+		}
+	}
+	expect(t, "number of threads", len(mustGlob(t, procPath(b.pid, "task/*"))), 1)
+	expect(t, "number of descriptors", len(mustGlob(t, procPath(b.pid, "fd/*"))), 3)
+	expect(t, "children", strings.TrimSpace(readText(t, procPath(b.pid, "task/"+strconv.Itoa(b.pid)+"/children"))), "")
+	expectList(t, "processes in its cgroups", slices.Compact(cgroupProcs(t, b.id)), []string{strconv.Itoa(b.pid)})
+	for _, line := range strings.Split(readText(t, procPath(b.pid, "maps")), "\n") {
+		if f := strings.Fields(line); len(f) > 5 && f[5] != "/prober" && f[5][0] != '[' && !strings.HasSuffix(f[5], b.rootfs+"/prober") {
+			t.Errorf("%s is mapped", f[5])
+		}
+	}
+	if !sameFile(procPath(b.pid, "root"), b.rootfs) || !sameFile(procPath(b.pid, "cwd"), b.rootfs) {
+		t.Error("its root or its working directory is not the rootfs")
+	}
+	b.kill("KILL")
+	b.remove()
 }
 
 // createdReport is the prober's report after create and start.
@@ -35,78 +129,6 @@ func (b *box) createdReport() *report {
 	rep := b.parse(readText(b.t, r.outFile))
 	b.remove()
 	return rep
-}
-
-func posture(t *testing.T, b *box, r *report) {
-	for _, f := range r.Fds {
-		if strings.HasPrefix(f.Target, "pipe:") && !isTare && f.Fd < 3 {
-			continue // runc's foreground run copies the streams
-		}
-		switch f.Fd {
-		case 0:
-			expect(t, "stdin", f.Target, "/dev/null")
-		case 1, 2:
-			if !strings.HasPrefix(f.Target, b.dir+"/io/") {
-				t.Errorf("descriptor %d is %s", f.Fd, f.Target)
-			}
-		default:
-			t.Errorf("descriptor %d came along: %s", f.Fd, f.Target)
-		}
-	}
-	expect(t, "number of descriptors", len(r.Fds), 3)
-	expect(t, "root", r.Root, "/")
-	expect(t, "cwd", r.Cwd, "/")
-	expect(t, "exe", r.Exe, "/prober")
-	expectList(t, "args", r.Args, []string{"/prober"})
-	expectList(t, "env", r.Env, []string{"PATH=/bin:/", "TERM=xterm", "HOME=/"})
-	expectList(t, "groups", r.Groups, nil)
-	want := capMask(unix.CAP_AUDIT_WRITE, unix.CAP_KILL, unix.CAP_NET_BIND_SERVICE)
-	expect(t, "bounding", r.Caps.Bounding, want)
-	expect(t, "effective", r.Caps.Effective, want)
-	expect(t, "permitted", r.Caps.Permitted, want)
-	expect(t, "inheritable", r.Caps.Inheritable, capMask())
-	expect(t, "ambient", r.Caps.Ambient, capMask())
-	expect(t, "no_new_privs", r.NoNewPrivs, 0)
-	expect(t, "seccomp", r.Seccomp, 0)
-	expect(t, "blocked signals", r.Signals.Blocked, capMask())
-	expect(t, "ignored signals", r.Signals.Ignored, capMask())
-	expect(t, "hostname", r.Hostname, "box")
-	expect(t, "umask", r.Umask, 0o022)
-	own := map[string]bool{"pid": true, "net": true, "ipc": true, "uts": true, "mnt": true, "pid_for_children": true}
-	for ns, link := range r.Namespaces {
-		host, err := os.Readlink("/proc/self/ns/" + ns)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if own[ns] == (link == host) {
-			t.Errorf("namespace %s is %s, the runtime's is %s", ns, link, host)
-		}
-	}
-	var at []string
-	for _, m := range parseMounts(r.Mountinfo) {
-		at = append(at, m.at)
-		// The host's mounts reach the root; what is made in the container is its own.
-		want := "private"
-		if m.at == "/" {
-			want = "slave"
-		}
-		expect(t, "propagation of "+m.at, m.propagation(), want)
-	}
-	expectList(t, "mounts", at, []string{"/", "/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys"})
-	var devices []string
-	for _, d := range r.Devices {
-		devices = append(devices, d.Name)
-	}
-	slices.Sort(devices)
-	if !isTare && !slices.Contains(devices, "core") {
-		devices = append([]string{"core"}, devices...) // only where the host has it
-	}
-	expectList(t, "/dev", devices, []string{"core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"})
-	for name, path := range cgroupOf(r.Cgroup) {
-		if !hasID(path, b.id) {
-			t.Errorf("in hierarchy %q the process is in %s", name, path)
-		}
-	}
 }
 
 // TestPreserveFDs: those that were asked for, and no others.

@@ -25,6 +25,16 @@ type report struct {
 	Pdeathsig            int
 	Subreaper            int
 	Rlimits              []string // soft and hard in turns, by RLIMIT_* number
+	Comm                 string
+	Prctl                map[string]int
+	MemPolicy            int
+	SchedFlags           int
+	SchedPriority        int
+	Timers               string // a bit for each armed interval timer
+	Stat, Cmdline        string
+	CoredumpFilter       string
+	Loginuid             string
+	TimensOffsets        string
 	Signals              struct{ Blocked, Ignored, Caught string }
 	Affinity             string
 	Policy, Nice, IOPrio int
@@ -48,6 +58,7 @@ type report struct {
 type opResult struct {
 	Op    string
 	Data  string
+	Ret   int // of call:
 	Files []fileInfo
 	fileInfo
 }
@@ -148,6 +159,16 @@ func (r *report) mount(at string) mountLine {
 }
 
 func (m mountLine) has(option string) bool { return slices.Contains(m.options, option) }
+
+// expectOpts demands options of a mount.
+func expectOpts(t *testing.T, m mountLine, options ...string) {
+	t.Helper()
+	for _, o := range options {
+		if !m.has(o) {
+			t.Errorf("%s is mounted with %v, expected %s", m.at, m.options, o)
+		}
+	}
+}
 
 // sbHas says that the file system has an option.
 func (m mountLine) sbHas(option string) bool {

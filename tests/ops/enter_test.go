@@ -226,34 +226,6 @@ func unshareFailure(t *testing.T) {
 	newBox(t).add(plan.Unshare("f", 1)).fails("unshare", unix.EINVAL, "")
 }
 
-func timeOffsetEffect(t *testing.T) {
-	b := newBox(t).add(plan.Unshare("f", plan.NewTime), plan.TimeOffset("f", "monotonic 864000 7\nboottime 1728000 0\n"), plan.Fork("f", 0)).look()
-	got := strings.Join(strings.Fields(b.read("timens_offsets")), " ")
-	equal(t, "offsets", got, "monotonic 864000 7 boottime 1728000 0")
-	mine, err := os.Readlink("/proc/self/ns/time")
-	b.must("readlink", err)
-	if b.link("ns/time") == mine {
-		t.Error("the sibling is not in the new time namespace")
-	}
-}
-
-func timeOffsetFailure(t *testing.T) {
-	newBox(t).add(plan.Unshare("f", plan.NewTime), plan.TimeOffset("f", "realtime 1 0\n")).fails("write", unix.EINVAL, "")
-}
-
-// Offsets in a user namespace of its own: the file belongs to the namespace's root.
-func TestTimeOffsetInUserNamespace(t *testing.T) {
-	b := newBox(t).add(plan.Unshare("f", plan.NewUser), plan.SyncArrive("made"), plan.SyncAwait("mapped"), plan.BecomeRoot("f"),
-		plan.Unshare("f", plan.NewTime), plan.TimeOffset("f", "boottime 99 0\n"), plan.Fork("f", plan.NewPID|plan.NewNS),
-		plan.SyncArrive("look"), plan.SyncAwait("looked")).start()
-	b.arrive(1)
-	b.mapIDs(100000)
-	b.release(2)
-	b.arrive(7)
-	equal(t, "offsets", strings.Join(strings.Fields(b.read("timens_offsets")), " "), "monotonic 0 0 boottime 99 0")
-	equal(t, "NSpid", strings.HasSuffix(b.status("NSpid"), "\t1"), true)
-}
-
 func forkEffect(t *testing.T) {
 	b := newBox(t).add(plan.Fork("f", plan.NewPID|plan.NewUTS)).look()
 	first := b.pids[0]
@@ -300,6 +272,9 @@ func (b *box) mapped(first int) *box {
 	b.t.Fatal("no user namespace in the plan")
 	return b
 }
+
+// startMapped runs a plan that userns has begun.
+func (b *box) startMapped(first int) *box { b.t.Helper(); return b.start().mapped(first) }
 
 func becomeRootEffect(t *testing.T) {
 	b := newBox(t).userns().add(plan.SyncArrive("look"), plan.SyncAwait("looked")).start().mapped(100000)

@@ -31,10 +31,12 @@ type box struct {
 	flags   uintptr // CLONE_NEW* of the clone; a mount namespace in any case
 	fail    []injectCall
 	flagged []flaggedCall
-	root    string // chroot of the init, before it runs
+	root    string               // chroot of the init, before it runs
+	user    *syscall.SysProcAttr // runs the init as another user
 	out     *os.File
 	extra   []*os.File // inherited as descriptors 3 and up
 	gate    string     // path of the fifo
+	before  func()     // called when the descriptors are open, before the init is started
 
 	pid  int
 	pids []int
@@ -110,7 +112,13 @@ func (b *box) start() *box {
 			files = append(files, uintptr(fd))
 		}
 	}
+	if b.before != nil {
+		b.before()
+	}
 	attr := &syscall.ProcAttr{Env: []string{}, Files: files, Sys: &syscall.SysProcAttr{Cloneflags: b.flags | unix.CLONE_NEWNS}}
+	if b.user != nil {
+		attr.Sys.Credential, attr.Sys.AmbientCaps = b.user.Credential, b.user.AmbientCaps
+	}
 	high, err := unix.FcntlInt(uintptr(exe), unix.F_DUPFD_CLOEXEC, 500)
 	b.must("dup", err)
 	defer unix.Close(high)
@@ -152,6 +160,16 @@ func (b *box) host(op *plan.Op) int {
 		b.gate = filepath.Join(b.t.TempDir(), "gate")
 		b.must("mkfifo", unix.Mkfifo(b.gate, 0o600))
 		fd, err = unix.Open(b.gate, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	case plan.OpTargetOpen:
+		pid, _ := op.TargetOpenArgs()
+		fd, err = unix.PidfdOpen(pid, 0)
+	case plan.OpRootOpen:
+		fd, err = unix.Open("/proc/"+strconv.Itoa(op.RootOpenArgs())+"/root", unix.O_PATH|unix.O_CLOEXEC, 0)
+	case plan.OpConsoleOpen:
+		fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Connect(fd, &unix.SockaddrUnix{Name: op.ConsoleOpenArgs()})
+		}
 	default:
 		return -1
 	}

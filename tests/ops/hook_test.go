@@ -32,6 +32,23 @@ func hookRunEffect(t *testing.T) {
 	}
 }
 
+// The state is there for every hook, though nothing may be written any more.
+func hookStateEffect(t *testing.T) {
+	read := func() plan.Op {
+		op := sh(`read state && [ "$state" = '{"pid":1}' ] || { echo "read $state"; exit 9; }`, 0)
+		op.Flags |= plan.FlagPrepared
+		return op
+	}
+	b := newBox(t)
+	b.flags = unix.CLONE_NEWPID
+	b.add(plan.HookState("f", `{"pid":`, "}\n"), plan.Rlimit("f", "RLIMIT_FSIZE", unix.RLIMIT_FSIZE, 0, 0))
+	b.add(plan.Outlive(), read(), read()).look()
+}
+
+func hookStateFailure(t *testing.T) {
+	newBox(t).inject(unix.SYS_MEMFD_CREATE, unix.ENFILE).add(plan.HookState("f", "{", "}")).fails("memfd_create", unix.ENFILE, "")
+}
+
 func hookRunFailure(t *testing.T) {
 	for _, c := range []struct {
 		script, detail string

@@ -40,10 +40,7 @@ static void link_target(const char *key, const char *path)
 {
 	char b[4096];
 	word n = SYS4(__NR_readlinkat, AT_CWD, path, b, sizeof(b));
-	if (n < 0)
-		json_int(key, n);
-	else
-		json_bytes(key, b, (size_t)n);
+	json_bytes(key, n < 0 ? "unreadable" : b, n < 0 ? 10 : (size_t)n);
 }
 
 /* The fields of one file, into the object that is open. */
@@ -183,6 +180,18 @@ static void capabilities(void)
 	sig = 0;
 	SYS5(__NR_prctl, 37, &sig, 0, 0, 0);
 	json_int("subreaper", sig);
+	char comm[17] = {0};
+	SYS5(__NR_prctl, 16, comm, 0, 0, 0);
+	json_text("comm", comm);
+	json_open("prctl", '{'); /* what else prctl(2) can read, and exec may not reset */
+	json_int("timerSlack", SYS5(__NR_prctl, 30, 0, 0, 0, 0));
+	json_int("keepCaps", SYS5(__NR_prctl, 7, 0, 0, 0, 0));
+	json_int("thpDisable", SYS5(__NR_prctl, 42, 0, 0, 0, 0));
+	json_int("mceKill", SYS5(__NR_prctl, 34, 0, 0, 0, 0));
+	json_int("ioFlusher", SYS5(__NR_prctl, 58, 0, 0, 0, 0));
+	json_int("mdwe", SYS5(__NR_prctl, 66, 0, 0, 0, 0));
+	json_int("ksm", SYS5(__NR_prctl, 68, 0, 0, 0, 0));
+	json_close('}');
 }
 
 static void limits(void)
@@ -226,6 +235,18 @@ static void scheduling(void)
 	json_int("nice", 20 - SYS2(__NR_getpriority, 0, 0));
 	json_int("ioprio", SYS2(__NR_ioprio_get, 1, 0));
 	json_int("personality", SYS1(__NR_personality, 0xffffffff));
+	int mode = -1;
+	SYS5(__NR_get_mempolicy, &mode, 0, 0, 0, 0);
+	json_int("memPolicy", mode);
+	uint32_t attr[14] = {0};
+	SYS4(__NR_sched_getattr, 0, attr, sizeof(attr), 0);
+	json_int("schedFlags", (word)(attr[2] | (uint64_t)attr[3] << 32));
+	json_int("schedPriority", attr[5]);
+	uint64_t timers[4], set = 0;
+	for (int i = 0; i < 3; i++)
+		if (SYS2(__NR_getitimer, i, timers) == 0 && (timers[2] || timers[3]))
+			set |= 1ul << i;
+	json_hex("timers", set);
 	uint64_t t[2];
 	SYS2(__NR_clock_gettime, 1, t);
 	json_int("monotonic", (word)t[0]);
@@ -281,6 +302,11 @@ void report(char **argv, char **envp)
 	json_file("mountinfo", "/proc/self/mountinfo");
 	json_file("cgroup", "/proc/self/cgroup");
 	json_file("status", "/proc/self/status");
+	json_file("stat", "/proc/self/stat");
+	json_file("cmdline", "/proc/self/cmdline");
+	json_file("coredumpFilter", "/proc/self/coredump_filter");
+	json_file("loginuid", "/proc/self/loginuid");
+	json_file("timensOffsets", "/proc/self/timens_offsets");
 	json_file("oomScoreAdj", "/proc/self/oom_score_adj");
 	json_file("attr", "/proc/self/attr/current");
 	json_file("uidMap", "/proc/self/uid_map");

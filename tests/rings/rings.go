@@ -24,17 +24,22 @@ type ring struct {
 // rings, innermost first.
 var rings = []ring{
 	{"verify", "what is generated is current; format, sizes, changelog, scripts", 3 * time.Minute, steps([]string{"make", "--no-print-directory", "-s", "verify"})},
-	{"vet", "go vet of both modules", 4 * time.Minute, steps(
+	{"vet", "go vet of all modules", 4 * time.Minute, steps(
 		[]string{"go", "vet", "./..."},
-		[]string{"go", "-C", "tests/conformance", "vet", "./..."})},
+		[]string{"go", "vet", "-tags=tare_front", "."},
+		[]string{"go", "vet", "-tags=vm", "./tests/integration"},
+		[]string{"go", "-C", "tests/conformance", "vet", "./..."},
+		[]string{"go", "-C", "tests/engines/cri", "vet", "./..."})},
 	{"unit", "all packages; as root also those that touch the kernel", 12 * time.Minute, unit},
 	{"ops", "each operation alone, by the real init in fresh namespaces", 6 * time.Minute, goTest("./tests/ops/...")},
 	{"init", "the init built for a libc, with sanitizers, and held against the Go decoder", 6 * time.Minute, goTest("./tests/init/...")},
 	{"fuzz", "native fuzzing of what reads foreign bytes, a few seconds each", 6 * time.Minute, steps([]string{"make", "--no-print-directory", "-s", "fuzz", "FUZZTIME=8s"})},
 	{"integration", "the built tare from outside", 12 * time.Minute, goTest("-timeout=11m", "./tests/integration/...")},
+	{"vm", "the same in a virtual machine: systemd, cgroup v2 alone, AppArmor; cgroup v1", 20 * time.Minute, testsOf(".", "go", "run", "./tests/vm")},
 	{"network", "tare-net under tare, runc and crun, in network namespaces of the tests", 15 * time.Minute, goTest("-timeout=14m", "./tests/network/...")},
 	{"conformance", "the validation programs of the OCI runtime-tools", 10 * time.Minute, conformance},
 	{"differential", "generated configs, the same for tare, runc and crun", 5 * time.Minute, closed("go", "run", "./tests/differential", "--runtime", "tare="+built())},
+	{"engines", "Docker, containerd, podman and buildah, the same scripts with runc and with tare", 15 * time.Minute, goTest("-timeout=14m", "./tests/engines/...")},
 	{"bench", "the benchmark runs; its times are not judged here", 5 * time.Minute, bench},
 	{"build", "the other machine's build, and the same bytes from two folders", 6 * time.Minute, steps(
 		[]string{"make", "--no-print-directory", "-s", "cross"},
@@ -84,10 +89,15 @@ func steps(cmds ...[]string) func(context.Context, time.Duration) tally {
 func goTest(args ...string) func(context.Context, time.Duration) tally { return goTestIn(".", args...) }
 
 func goTestIn(dir string, args ...string) func(context.Context, time.Duration) tally {
+	return testsOf(dir, append([]string{"go", "test", "-json", "-count=1"}, args...)...)
+}
+
+// testsOf is a ring of a program that prints what `go test -json` does.
+func testsOf(dir string, words ...string) func(context.Context, time.Duration) tally {
 	return func(ctx context.Context, limit time.Duration) tally {
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
-		c := command(ctx, append([]string{"go", "test", "-json", "-count=1"}, args...)...)
+		c := command(ctx, words...)
 		c.Dir = dir
 		r, w := io.Pipe()
 		c.Stdout, c.Stderr = w, w
@@ -102,7 +112,7 @@ func goTestIn(dir string, args ...string) func(context.Context, time.Duration) t
 		}()
 		t := readTests(r)
 		if err := <-done; err != nil && t.failed == 0 {
-			t.fail(fmt.Sprintf("go test %s: %v", strings.Join(args, " "), err))
+			t.fail(fmt.Sprintf("%s: %v", strings.Join(words, " "), err))
 		}
 		if ctx.Err() != nil {
 			t.fail(fmt.Sprintf("not finished after %s", limit))
@@ -133,7 +143,7 @@ func unit(ctx context.Context, limit time.Duration) tally {
 }
 
 func ownRing(pkg string) bool {
-	for _, dir := range []string{"integration", "init", "network", "ops"} {
+	for _, dir := range []string{"integration", "init", "network", "ops", "engines"} {
 		if strings.HasPrefix(pkg, "github.com/tare-oci/tare/tests/"+dir) {
 			return true
 		}

@@ -80,6 +80,23 @@ func TestOrder(t *testing.T) {
 			t.Errorf("%v: initialises %s", args, m[1])
 		}
 	}
+	// Package withsystemd: D-Bus is there for who needs systemd, and only then, and
+	// even then urfave/cli is not.
+	bundle := t.TempDir()
+	if err := os.WriteFile(bundle+"/config.json", []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	create := []string{"--root", root, "create", "--bundle", bundle, "x"}
+	out := traced(append([]string{"--systemd-cgroup"}, create...)...)
+	if !strings.Contains(out, "init github.com/godbus/dbus/v5 ") || strings.Contains(out, "init github.com/urfave/") {
+		t.Errorf("with systemd: %s", out)
+	}
+	if n := strings.Count(out, "systemd cannot be reached"); n > 1 || !strings.Contains(out, "tare: ") {
+		t.Errorf("the failure is told %d times: %s", n, out)
+	}
+	if out := traced(create...); strings.Contains(out, "init github.com/godbus/") || strings.Contains(out, "init net ") {
+		t.Errorf("without systemd: %s", out)
+	}
 }
 
 func TestExitCodesAndStreams(t *testing.T) {
@@ -105,7 +122,9 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{"state --nope x", 1, `^Incorrect Usage: flag provided but not defined: -nope\n\nNAME:\n   tare state - `, "tare: flag provided but not defined: -nope\n"},
 		{"--nope", 1, `^Incorrect Usage: flag provided but not defined: -nope\n\nNAME:\n   tare - `, "tare: flag provided but not defined: -nope\n"},
 		{"create --bundle", 1, `^Incorrect Usage: flag needs an argument: -bundle\n`, "tare: flag needs an argument: -bundle\n"},
-		{"exec x ls", 1, "^$", "tare: exec is not in this version of tare\n"},
+		{"--root ROOT exec x ls", 255, "^$", "tare: exec failed: container does not exist: \"x\"\n"},
+		{"exec", 1, `^Incorrect Usage\.\n\nNAME:`, "tare: \"exec\" requires a minimum of 1 argument(s)\n"},
+		{"exec --nope x ls", 1, `^Incorrect Usage: `, "tare: flag provided but not defined: -nope\n"},
 		{"checkpoint --help", 1, "^$", "tare: checkpoint is not in this version of tare\n"},
 		{"--root / state x", 1, "^$", "tare: Option --root argument should not be set to /\n"},
 		{"--log-format xml state x", 1, "^$", "tare: invalid log-format: xml\n"},
@@ -122,8 +141,7 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{"--root ROOT/none list", 1, "^$", "tare: open ROOT/none: no such file or directory\n"},
 		{"--root ROOT list -f xml", 1, "^$", "tare: --format \"xml\": use table or json\n"},
 		{"--root ROOT ps -f json x", 1, "^$", "tare: container does not exist: \"x\"\n"},
-		{"--root ROOT create --console-socket s x", 1, "^$", "tare: --console-socket: is not supported by this version of tare\n"},
-		{"--root ROOT run --pidfd-socket=s x", 1, "^$", "tare: --pidfd-socket: is not supported by this version of tare\n"},
+		{"--root ROOT create --console-socket= x", 1, "^$", "tare: --console-socket must not be empty\n"},
 		{"--root ROOT create --preserve-fds -1 x", 1, "^$", "tare: --preserve-fds -1: must not be negative\n"},
 		{"plan --format xml", 1, "^$", "tare: --format \"xml\": use text or json\n"},
 	} {

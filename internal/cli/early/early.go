@@ -18,7 +18,7 @@ import (
 	"github.com/tare-oci/tare/internal/cli"
 )
 
-// Help is what is left for main to print, and Code the exit code with which it
+// Help is what is left for package withsystemd to do or for main to print, and Code the exit code with which it
 // then ends.
 var (
 	Help *cli.Help
@@ -26,7 +26,7 @@ var (
 )
 
 func init() {
-	if Code, Help = cli.Run(os.Args); Help == nil {
+	if Code, Help = cli.Run(os.Args, nil); Help == nil {
 		os.Exit(Code)
 	}
 }

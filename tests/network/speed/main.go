@@ -212,9 +212,13 @@ func run() error {
 			func() error {
 				return ours(&a, "attach", id, strconv.Itoa(pid), "networks=web", fmt.Sprintf("ports=%d:80", 20000+i))
 			},
-			func() error { return theirs(func() (err error) { ca, res, err = b.add(id, other, 30000+i); return err }) },
+			func() error {
+				return theirs(func() (err error) { ca, res, err = b.add(id, other, 30000+i); return err })
+			},
 			func() error { return ours(&d, "detach", id) },
-			func() error { return theirs(func() (err error) { cd, err = b.del(id, other, 30000+i, res); return err }) },
+			func() error {
+				return theirs(func() (err error) { cd, err = b.del(id, other, 30000+i, res); return err })
+			},
 		}
 		if i%2 == 1 { // who comes first has what the other has left
 			steps[0], steps[1], steps[2], steps[3] = steps[1], steps[0], steps[3], steps[2]

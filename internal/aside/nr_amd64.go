@@ -1,0 +1,3 @@
+package aside
+
+const sysPrlimit64 = 302

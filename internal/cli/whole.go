@@ -1,0 +1,5 @@
+//go:build !tare_front
+
+package cli
+
+const front = false

@@ -1,0 +1,32 @@
+package specconv
+
+import "github.com/tare-oci/tare/internal/plan"
+
+// emitDeviceFilter restricts access to devices where the v1 controller is not
+// mounted and there is a v2 tree: by a program that the host attaches to the
+// container's v2 cgroup. A list that allows everything needs none. In a user
+// namespace the kernel lets nobody attach one, and nobody make a device node
+// either: what the container can open is what its file systems show it.
+func (c *compiler) emitDeviceFilter() {
+	if c.Facts.UserNS || c.Facts.Cgroup.With("devices") >= 0 {
+		return
+	}
+	for i := range c.cgroups {
+		if !c.cgroups[i].V2 {
+			continue
+		}
+		rules := deviceRules(c.linux().Resources)
+		if len(rules) == 1 && rules[0].Allow {
+			return
+		}
+		lines := make([]string, len(rules))
+		for j := range rules {
+			verb := "deny "
+			if rules[j].Allow {
+				verb = "allow "
+			}
+			lines[j] = verb + rules[j].String()
+		}
+		c.add(plan.DeviceFilter(devicesField, c.cgroups[i].Mount+c.cgroups[i].Path, lines))
+	}
+}

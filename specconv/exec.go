@@ -1,0 +1,277 @@
+package specconv
+
+import (
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/tare-oci/tare/internal/facts"
+	"github.com/tare-oci/tare/internal/field"
+	"github.com/tare-oci/tare/internal/plan"
+)
+
+// Target is what an exec depends on besides configs: a container that is there.
+type Target struct {
+	Pid   int    // of its process, on the host
+	Start uint64 // that process's start time in clock ticks
+	// Cgroups are the directories to join, one for each hierarchy.
+	Cgroups []CgroupDir
+	// SharesUserNS says that the container's user namespace is the caller's; it
+	// cannot be joined then (setns(2)).
+	SharesUserNS bool
+	// NewKeyring says that the container has a session keyring of its own.
+	NewKeyring bool
+	// RdtGroups are the resctrl directories to join.
+	RdtGroups []string
+}
+
+// ExecInput is everything that the plan of an exec depends on.
+type ExecInput struct {
+	ID string
+	// Spec is the config that the container was created with. What Process leaves
+	// out is taken from its process: see FillProcess.
+	Spec    *specs.Spec
+	Process *specs.Process
+	Facts   *facts.Facts
+	Target  Target
+
+	PreserveFDs   int
+	ConsoleSocket string // as in Input
+	PidfdSocket   string
+}
+
+// FillProcess completes the process of an exec from that of the container. What
+// an engine leaves out it means to be as in the container: capabilities, limits,
+// LSM labels, scheduling. What has a zero value that means something, the user,
+// noNewPrivileges and the environment, is taken as it is.
+func FillProcess(container, exec *specs.Process) *specs.Process {
+	p := *exec
+	if container == nil {
+		return &p
+	}
+	if p.Capabilities == nil {
+		p.Capabilities = container.Capabilities
+	}
+	if len(p.Rlimits) == 0 {
+		p.Rlimits = container.Rlimits
+	}
+	if p.ApparmorProfile == "" {
+		p.ApparmorProfile = container.ApparmorProfile
+	}
+	if p.SelinuxLabel == "" {
+		p.SelinuxLabel = container.SelinuxLabel
+	}
+	if p.OOMScoreAdj == nil {
+		p.OOMScoreAdj = container.OOMScoreAdj
+	}
+	if p.Scheduler == nil {
+		p.Scheduler = container.Scheduler
+	}
+	if p.IOPriority == nil {
+		p.IOPriority = container.IOPriority
+	}
+	if p.ExecCPUAffinity == nil {
+		p.ExecCPUAffinity = container.ExecCPUAffinity
+	}
+	return &p
+}
+
+// CompileExec turns a process into the plan by which it joins a container. The
+// plan has the ops of a container's last phases; instead of those that make
+// namespaces and mounts it has those that enter them.
+func CompileExec(in ExecInput) (*Result, error) {
+	spec := *in.Spec
+	spec.Process = FillProcess(in.Spec.Process, in.Process)
+	spec.Hooks = nil
+	c := &compiler{Input: Input{ID: in.ID, Spec: &spec, Facts: in.Facts, PreserveFDs: in.PreserveFDs,
+		ConsoleSocket: in.ConsoleSocket, PidfdSocket: in.PidfdSocket, NoNewKeyring: !in.Target.NewKeyring}}
+	c.checkProcess()
+	c.plan.Ops = make([]plan.Op, 0, 64)
+	c.ns = c.readNamespaces()
+
+	// prepare
+	e := &execCompiler{compiler: c, target: &in.Target}
+	e.emitTarget()
+	c.emitConsoleOpen()
+	initial := e.readAffinity()
+
+	// spawn: on v2 it is in its cgroup from the beginning, so that the CPUs that it
+	// is to begin on are set before.
+	if initial != nil {
+		c.add(*initial)
+	}
+	v2 := plan.NoSlot
+	for i := range in.Target.Cgroups {
+		if in.Target.Cgroups[i].V2 {
+			v2 = c.cgroupSlots[i]
+		}
+	}
+	c.add(plan.Spawn("linux.namespaces", 0, v2))
+
+	// enter: cgroups, with them the CPUs, and the OOM score as the host's root, then
+	// the namespaces.
+	c.add(plan.FdSeal(3 + c.PreserveFDs))
+	c.cgroups = in.Target.Cgroups
+	c.emitCgroupJoin()
+	e.emitAffinity()
+	c.emitOomScore()
+	e.emitEnter()
+	for _, g := range in.Target.RdtGroups {
+		c.add(plan.RdtJoin("linux.intelRdt", g))
+	}
+	c.add(plan.Session())
+	if !c.NoNewKeyring {
+		c.add(plan.Keyring("_ses." + c.ID))
+	}
+
+	// switch, seal, lock: as for a container's own process.
+	c.add(plan.RootEnter("root.path", e.root))
+	c.emitConsole(0)
+	c.emitScheduler()
+	c.emitIOPriority()
+	c.emitPersonality()
+	c.emitMemoryPolicy()
+	c.add(plan.StdioOwner("process.user.uid", c.Spec.Process.User.UID))
+	c.emitLock(false)
+	c.emitPidfdSend("setns")
+	if len(in.Target.RdtGroups) > 0 || in.PidfdSocket != "" {
+		c.add(plan.SyncAwait(SyncRecorded)) // for what the host does with the process
+	}
+	c.add(plan.Outlive())
+	c.emitInherited()
+	c.add(plan.Exec("process.args", c.Spec.Process.Args))
+
+	if c.errs.Len() > 0 {
+		return nil, c.errs.Err()
+	}
+	if err := c.plan.Validate(); err != nil {
+		return nil, &field.Error{Why: err.Error(), Class: field.Bug}
+	}
+	res := &Result{Plan: &c.plan}
+	for _, w := range c.warnings {
+		res.Warnings = append(res.Warnings, w.Error())
+	}
+	return res, nil
+}
+
+// execCompiler is a compilation with a container to go to.
+type execCompiler struct {
+	*compiler
+	target *Target
+	pidfd  plan.Slot
+	root   plan.Slot // of a container without a mount namespace
+	cpus   *specs.CPUAffinity
+	final  []byte
+}
+
+// emitTarget opens all that leads into the container.
+func (e *execCompiler) emitTarget() {
+	t := e.target
+	e.pidfd = e.plan.NewSlot("container")
+	e.add(plan.TargetOpen("linux.namespaces", t.Pid, t.Start, e.pidfd))
+	if !e.ns.own(plan.NewNS) {
+		e.root = e.plan.NewSlot("container-root")
+		e.add(plan.RootOpen("root.path", t.Pid, e.root))
+	}
+	for i := range t.Cgroups {
+		g := &t.Cgroups[i]
+		label, open := strings.TrimPrefix(g.Hierarchy, "name="), "tasks"
+		if g.V2 {
+			label, open = "unified", ""
+		}
+		slot := e.plan.NewSlot("cgroup-" + label)
+		e.cgroupSlots = append(e.cgroupSlots, slot)
+		e.add(plan.CgroupOpen("linux.cgroupsPath", label, g.Mount+g.Path, open, slot))
+	}
+}
+
+// emitEnter joins every namespace that the config lists, whether the container
+// made it or joined it. The pid namespace holds for children only, so that a
+// sibling goes on.
+func (e *execCompiler) emitEnter() {
+	var types uint64
+	for _, t := range nsTypes {
+		if e.ns.own(t.flag) {
+			types |= t.flag
+		}
+	}
+	var flags uint32
+	if e.keepGroups() {
+		flags = plan.FlagKeepGroups
+	}
+	if e.target.SharesUserNS {
+		types &^= plan.NewUser
+	}
+	const f = "linux.namespaces"
+	// A label is written while the host's /proc is still the one at hand.
+	p := e.Spec.Process
+	if p.ApparmorProfile != "" || p.SelinuxLabel != "" {
+		if types&plan.NewPID != 0 {
+			e.add(plan.NsEnter(f, plan.NewPID, e.pidfd, e.target.Pid, flags))
+			e.add(plan.Fork(f, 0))
+		}
+		e.labelled(func() { e.emitLsm() })
+		if rest := types &^ plan.NewPID; rest != 0 {
+			e.add(plan.NsEnter(f, rest, e.pidfd, e.target.Pid, flags|plan.FlagClose))
+		}
+		e.becomeRoot(types, flags)
+		return
+	}
+	if types != 0 {
+		e.add(plan.NsEnter(f, types, e.pidfd, e.target.Pid, flags|plan.FlagClose))
+	}
+	e.becomeRoot(types, flags)
+	if types&plan.NewPID != 0 {
+		e.add(plan.Fork(f, 0))
+	}
+}
+
+func (e *execCompiler) becomeRoot(types uint64, flags uint32) {
+	if types&plan.NewUser != 0 {
+		top := plan.BecomeRoot("linux.uidMappings")
+		top.Flags |= flags
+		e.add(top)
+	}
+}
+
+// labelled adds the LSM ops with the handle of procfs that they need, which is
+// closed by the last of them.
+func (e *execCompiler) labelled(emit func()) {
+	name := "process.apparmorProfile"
+	if e.Spec.Process.ApparmorProfile == "" {
+		name = "process.selinuxLabel"
+	}
+	e.add(plan.ProcOpen(name))
+	emit()
+	if last := &e.plan.Ops[len(e.plan.Ops)-1]; last.Code == plan.OpLsmExec {
+		last.Flags |= plan.FlagClose
+	}
+	e.lsmDone = true
+}
+
+// readAffinity checks process.execCPUAffinity (config.md, Process) and returns
+// the op for its initial part.
+func (e *execCompiler) readAffinity() *plan.Op {
+	e.cpus = e.Spec.Process.ExecCPUAffinity
+	if e.cpus == nil {
+		return nil
+	}
+	const f = "process.execCPUAffinity"
+	initial, _ := e.bitList(f+".initial", e.cpus.Initial, maxCPU)
+	e.final, _ = e.bitList(f+".final", e.cpus.Final, maxCPU)
+	if initial == nil {
+		return nil
+	}
+	op := plan.SpawnAffinity(f+".initial", e.cpus.Initial, initial)
+	return &op
+}
+
+// emitAffinity sets the final part; without one the process gets every CPU of
+// its cgroup, whatever the caller was pinned to.
+func (e *execCompiler) emitAffinity() {
+	if e.final != nil {
+		e.add(plan.CPUEnter("process.execCPUAffinity.final", e.cpus.Final, e.final, 0))
+		return
+	}
+	e.add(plan.CPUEnter("linux.resources.cpu.cpus", "all", everyCPU(), plan.FlagIgnore))
+}

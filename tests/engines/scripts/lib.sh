@@ -1,0 +1,64 @@
+# Functions of the scripts. RT is the runtime, N a name that nobody else uses.
+# shellcheck shell=sh
+
+# until_ COMMAND...: waits until it succeeds; silent.
+until_() {
+	_tries=300
+	until "$@" >/dev/null 2>&1; do
+		_tries=$((_tries - 1))
+		if [ "$_tries" -le 0 ]; then
+			echo "never: $*"
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+# code COMMAND...: its output, and "exit N".
+code() {
+	"$@"
+	echo "exit $?"
+}
+
+# has WORD COMMAND...: the exit code, and whether the output has WORD.
+has() {
+	_word=$1
+	shift
+	_out=$("$@" 2>&1)
+	_code=$?
+	case $_out in
+	*"$_word"*) echo "exit $_code, says $_word" ;;
+	*) echo "exit $_code, does not say $_word: $_out" ;;
+	esac
+}
+
+# is VALUE COMMAND...: that the command prints this.
+is() {
+	_word=$1
+	shift
+	[ "$("$@" 2>&1)" = "$_word" ]
+}
+
+# Docker: a container of this script's runtime and name.
+drun() { docker run --network none --runtime "$RT" --name "$N" "$@"; }
+dbox() { docker run --rm --network none --runtime "$RT" "$@"; }
+dnet() { docker run --rm --runtime "$RT" "$@"; }
+look() { docker inspect --format "$1" "${2:-$N}"; }
+gone() { docker rm -f -v "${1:-$N}" >/dev/null; }
+
+# containerd: ctr with this script's runtime; the image is box.
+BOX=docker.io/library/box:box
+crun() { ctr run --runc-binary "$RTPATH" "$@"; }
+state() { ctr tasks ls | awk -v n="${1:-$N}" '$1 == n {print $3}'; }
+cgone() {
+	ctr tasks kill --all -s KILL "${1:-$N}" 2>/dev/null
+	until_ sh -c "ctr tasks rm -f ${1:-$N} || ! ctr tasks ls -q | grep -qx ${1:-$N}"
+	ctr containers rm "${1:-$N}"
+}
+
+# podman: a container of this script's runtime and name.
+pod_() { podman --runtime "$RT" "$@"; }
+prun() { podman --runtime "$RT" run --network none --name "$N" "$@"; }
+pbox() { podman --runtime "$RT" run --rm --network none "$@"; }
+plook() { podman inspect --format "$1" "${2:-$N}"; }
+pgone() { podman rm -f -t 0 "${1:-$N}" >/dev/null; }
