@@ -132,6 +132,7 @@ void listener_closed(struct ctx *c);
 int open_proc(struct ctx *c);
 
 /* op_*.c */
+int cover(struct ctx *c);
 int copy_up(struct ctx *c, int from, int to, int keep_mode);
 u32 fill(const struct ctx *c, const struct op *op, int blob, const char **vec);
 

@@ -52,7 +52,10 @@ HANDLER(ns_enter)
 {
 	int target = op_slot(c, op, NS_ENTER_TARGET);
 
-	/* The groups go while they still can, as in ns-join. */
+	int covered = cover(c); /* as in ns-join, */
+	if (covered < 0)
+		return covered;
+	/* and the groups go while they still can. */
 	if (op->num[NS_ENTER_TYPES] & CLONE_NEWUSER && !(op->flags & FLAG_KEEP_GROUPS))
 		(void)sys2(__NR_setgroups, 0, NULL);
 	long r = sys2(__NR_setns, target, op->num[NS_ENTER_TYPES]);

@@ -68,7 +68,7 @@ HANDLER(expose)
 	return 0;
 }
 
-static int cover(struct ctx *c)
+int cover(struct ctx *c)
 {
 	long r = c->exposed ? sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0) : 0;
 	c->exposed = 0;
@@ -174,6 +174,9 @@ HANDLER(become_root)
 HANDLER(session)
 {
 	(void)op;
+	int covered = cover(c); /* where no namespace was entered */
+	if (covered < 0)
+		return covered;
 	long r = sys0(__NR_setsid);
 	return r < 0 ? fail(c, STEP_SETSID, r) : 0;
 }

@@ -189,7 +189,7 @@ HANDLER(mask_prepare)
 
 /* A detached mount may be attached, but on kernels before 6.15 not cloned; an
  * attached one may be cloned. So the first use attaches it and later ones clone. */
-static int cover(struct ctx *c, enum plan_slot slot, u8 *attached, int target)
+static int cover_with(struct ctx *c, enum plan_slot slot, u8 *attached, int target)
 {
 	if (!*attached) {
 		int r = attach(c, c->slots[slot], target);
@@ -220,8 +220,8 @@ HANDLER(path_mask)
 	if (r < 0)
 		return fail(c, STEP_FSTAT, r);
 	if ((st.st_mode & S_IFMT) == S_IFDIR)
-		return cover(c, SLOT_MASK, &c->mask_attached, target);
-	return cover(c, SLOT_NULL, &c->null_attached, target);
+		return cover_with(c, SLOT_MASK, &c->mask_attached, target);
+	return cover_with(c, SLOT_NULL, &c->null_attached, target);
 }
 
 HANDLER(path_readonly)

@@ -43,6 +43,8 @@ type ExecOptions struct {
 	Detach bool
 	// Program is what the caller calls itself in a message; "" is tare.
 	Program string
+	// SeccompCompiler is CompilerTare, which "" means, or CompilerLibseccomp.
+	SeccompCompiler string
 }
 
 // Process is one that Exec has started, a child of this program.
@@ -148,7 +150,8 @@ func (c *Container) ExecPlan(o ExecOptions) (*specconv.Result, error) {
 }
 
 func (c *Container) execPlan(o *ExecOptions, check bool) (*specconv.Result, *state.Record, error) {
-	rec, spec, err := c.created()
+	// Not while it is being made: its namespaces are there before its root is.
+	rec, spec, err := c.created(check)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -175,8 +178,12 @@ func (c *Container) execPlan(o *ExecOptions, check bool) (*specconv.Result, *sta
 	if err != nil {
 		return nil, nil, err
 	}
+	filter, err := foreignFilter(o.SeccompCompiler, spec, rec.Config)
+	if err != nil {
+		return nil, nil, err
+	}
 	res, err := specconv.CompileExec(specconv.ExecInput{ID: rec.ID, Spec: spec, Process: o.Process, Facts: probe.Inside(want), Target: target,
-		PreserveFDs: o.PreserveFDs, ConsoleSocket: o.ConsoleSocket, PidfdSocket: o.PidfdSocket})
+		PreserveFDs: o.PreserveFDs, ConsoleSocket: o.ConsoleSocket, PidfdSocket: o.PidfdSocket, Filter: filter})
 	return res, rec, err
 }
 
@@ -189,12 +196,12 @@ type creation struct {
 }
 
 // created reads the record. What was decoded before is not decoded again.
-func (c *Container) created() (*state.Record, *specs.Spec, error) {
+func (c *Container) created(settled bool) (*state.Record, *specs.Spec, error) {
 	store, err := state.Open(c.runtime.root, false)
 	if err != nil {
 		return nil, nil, err
 	}
-	rec, data, err := store.LoadConfig(c.rec.ID)
+	rec, data, err := store.LoadConfig(c.rec.ID, settled)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -218,7 +225,7 @@ func (c *Container) created() (*state.Record, *specs.Spec, error) {
 // Process is a copy of the process of the config that the container was created
 // with, for Exec to begin with; nil if it had none.
 func (c *Container) Process() (*specs.Process, error) {
-	_, spec, err := c.created()
+	_, spec, err := c.created(false)
 	if err != nil || spec.Process == nil {
 		return nil, err
 	}

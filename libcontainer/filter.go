@@ -36,13 +36,13 @@ const compilerWait = 30 * time.Second
 
 // foreignFilter has libseccomp compile linux.seccomp of the config, whose bytes the
 // program reads, where that is asked for. The result goes to specconv, which verifies it.
-func (o *CreateOptions) foreignFilter(spec *specs.Spec, config []byte) ([]byte, error) {
-	switch o.SeccompCompiler {
+func foreignFilter(compiler string, spec *specs.Spec, config []byte) ([]byte, error) {
+	switch compiler {
 	case "", CompilerTare:
 		return nil, nil
 	case CompilerLibseccomp:
 	default:
-		return nil, fmt.Errorf("seccomp compiler %q: use %s or %s", o.SeccompCompiler, CompilerTare, CompilerLibseccomp)
+		return nil, fmt.Errorf("seccomp compiler %q: use %s or %s", compiler, CompilerTare, CompilerLibseccomp)
 	}
 	if spec.Linux == nil || spec.Linux.Seccomp == nil || spec.Linux.Seccomp.DefaultAction == "" {
 		return nil, nil // no filter, or one that specconv refuses

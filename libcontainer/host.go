@@ -214,8 +214,10 @@ func (h *host) save() error {
 	}
 	h.rec.Pid, h.rec.PidStart = h.pid, start
 	for i := range h.made { // with all that was made on the way
-		if c := h.cgroupAt(h.made[i].Mount + h.made[i].Path); c != nil {
-			*c = h.made[i]
+		for j := range h.rec.Cgroups {
+			if c := &h.rec.Cgroups[j]; c.Mount == h.made[i].Mount {
+				*c = h.made[i]
+			}
 		}
 	}
 	if !h.netMade { // the process may have changed it since the last record

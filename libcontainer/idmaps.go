@@ -38,7 +38,10 @@ func writeIDMaps(pid int, op *plan.Op) error {
 	} {
 		if !m.helped {
 			if err := sys.WriteFile(dir+m.file, strings.Join(m.lines, "\n")+"\n"); err != nil {
-				return err
+				if errors.Is(err, fs.ErrPermission) && m.own == 0 {
+					err = fmt.Errorf("%w (who maps id 0 of the namespace outside needs CAP_SETFCAP, user_namespaces(7))", err)
+				}
+				return &idMapError{m.field, err}
 			}
 			continue
 		}

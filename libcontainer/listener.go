@@ -21,7 +21,7 @@ import (
 const listenerWait = 10 * time.Second
 
 // listener passes the seccomp listener of op i from the init to the agent. The
-// container is "creating" for it (config-linux.md, The Container Process State).
+// container is "creating" for it, and for the one of an exec "running".
 func (h *host) listener(i int, op *plan.Op) error {
 	fd, err := h.receiveFD(i)
 	if err == errGone {
@@ -33,7 +33,11 @@ func (h *host) listener(i int, op *plan.Op) error {
 	}
 	if err == nil {
 		path, metadata := op.SeccompNotifyArgs()
-		err = sendListener(path, processState(h.rec, Creating, h.pid, metadata), fd)
+		status := Creating
+		if h.exec {
+			status = Running
+		}
+		err = sendListener(path, processState(h.rec, status, h.pid, metadata), fd)
 		unix.Close(fd)
 	}
 	if err != nil {
@@ -94,6 +98,10 @@ func rights(oob []byte) []int {
 // processState is the container process state that goes with the descriptor, whose
 // name is seccompFd.
 func processState(rec *state.Record, status Status, pid int, metadata string) []byte {
+	container := pid
+	if status == Running {
+		container = rec.Pid
+	}
 	var w ojson.Writer
 	w.Object()
 	w.Key("ociVersion").String(specs.Version)
@@ -105,7 +113,7 @@ func processState(rec *state.Record, status Status, pid int, metadata string) []
 		w.Key("metadata").String(metadata)
 	}
 	w.Key("state")
-	writeState(&w, rec, status, pid)
+	writeState(&w, rec, status, container)
 	w.End()
 	return w.Bytes()
 }

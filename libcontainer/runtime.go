@@ -152,7 +152,7 @@ func (o *CreateOptions) load() (*specs.Spec, []byte, error) {
 }
 
 func (o *CreateOptions) compile(spec *specs.Spec, config []byte, f *facts.Facts, gate bool) (*specconv.Result, error) {
-	filter, err := o.foreignFilter(spec, config)
+	filter, err := foreignFilter(o.SeccompCompiler, spec, config)
 	if err != nil {
 		return nil, err
 	}

@@ -117,6 +117,9 @@ func (h *host) startUnit(op *plan.Op) error {
 
 // scopeFollows says that the process is put into its cgroups after the spawn.
 func (h *host) scopeFollows() bool {
+	if h.rec.Unit == "" {
+		return false
+	}
 	for i := range h.plan.Ops {
 		if op := &h.plan.Ops[i]; op.Code == plan.OpUnitStart {
 			return op.Has(plan.FlagProcess)
@@ -128,7 +131,7 @@ func (h *host) scopeFollows() bool {
 // cgroupAt finds a directory in the record.
 func (h *host) cgroupAt(path string) *state.Cgroup {
 	for i := range h.rec.Cgroups {
-		if c := &h.rec.Cgroups[i]; c.Mount+c.Path == path {
+		if c := &h.rec.Cgroups[i]; strings.HasPrefix(path, c.Mount) && path[len(c.Mount):] == c.Path {
 			return c
 		}
 	}

@@ -8,7 +8,7 @@ import "github.com/tare-oci/tare/internal/plan"
 // namespace the kernel lets nobody attach one, and nobody make a device node
 // either: what the container can open is what its file systems show it.
 func (c *compiler) emitDeviceFilter() {
-	if c.Facts.UserNS || c.Facts.Cgroup.With("devices") >= 0 {
+	if c.rootless() || c.Facts.Cgroup.With("devices") >= 0 {
 		return
 	}
 	for i := range c.cgroups {

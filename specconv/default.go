@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/tare-oci/tare/internal/facts"
 )
 
 // Default is the config that `tare spec` writes: a shell in a read-only root
@@ -71,11 +73,15 @@ func Network(s *specs.Spec, hook, network string) {
 	s.Hooks.Poststop = append(s.Hooks.Poststop, h)
 }
 
-// Rootless changes a config so that an ordinary user can run it: a user
-// namespace that maps only this user, to root; the host's network and /sys,
-// which the user could not configure or mount; and no limits, which need a
+// Rootless changes a config so that the user of these facts can run it without
+// privilege: a user namespace that maps only this user, to root; the host's network
+// and /sys, which he could not configure or mount; and no limits, which need a
 // delegated cgroup.
-func Rootless(s *specs.Spec, uid, gid uint32) {
+func Rootless(s *specs.Spec, f *facts.Facts) {
+	readonly := "ro"
+	if f.Kernel(5, 12) {
+		readonly = "rro"
+	}
 	var mounts []specs.Mount
 	for _, m := range s.Mounts {
 		if m.Destination == "/sys" || strings.HasPrefix(m.Destination, "/sys/") {
@@ -91,10 +97,11 @@ func Rootless(s *specs.Spec, uid, gid uint32) {
 		m.Options = options
 		mounts = append(mounts, m)
 	}
-	// Read-only with all that lies below: the host's cgroups, of which some may be
-	// the user's (CVE-2023-25809). Over them lies the container's own part.
+	// Read-only with all that lies below, where the kernel can: the host's cgroups, of
+	// which some may be the user's (CVE-2023-25809). The container's own part lies over
+	// them in any case.
 	s.Mounts = append(mounts, specs.Mount{Destination: "/sys", Type: "none", Source: "/sys",
-		Options: []string{"rbind", "nosuid", "noexec", "nodev", "rro"}},
+		Options: []string{"rbind", "nosuid", "noexec", "nodev", readonly}},
 		specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup",
 			Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}})
 
@@ -105,7 +112,7 @@ func Rootless(s *specs.Spec, uid, gid uint32) {
 		}
 	}
 	s.Linux.Namespaces = namespaces
-	s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: uid, Size: 1}}
-	s.Linux.GIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: gid, Size: 1}}
+	s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: f.EUID, Size: 1}}
+	s.Linux.GIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: f.EGID, Size: 1}}
 	s.Linux.Resources = nil
 }

@@ -21,7 +21,7 @@ func hostFacts(uid uint32) *facts.Facts {
 func TestDefaultFitsTheSchema(t *testing.T) {
 	s := newSchema(t)
 	rootless := Default()
-	Rootless(rootless, 1000, 100)
+	Rootless(rootless, &facts.Facts{KernelMajor: 6, EUID: 1000, EGID: 100})
 	networked := Default()
 	Network(networked, "/usr/local/sbin/tare-net", "web")
 	for name, spec := range map[string]*specs.Spec{"default": Default(), "rootless": rootless, "network": networked} {
@@ -50,8 +50,7 @@ func TestDefaultCompiles(t *testing.T) {
 		spec := Default()
 		in := Input{ID: "x", Bundle: "/b", Spec: spec, Facts: hostFacts(uid), Gate: true}
 		if uid != 0 {
-			Rootless(spec, uid, uid)
-			in.NoCgroup = true
+			Rootless(spec, in.Facts)
 		}
 		res, err := Compile(in)
 		if err != nil {
@@ -66,7 +65,7 @@ func TestDefaultCompiles(t *testing.T) {
 
 func TestDefaultIsFresh(t *testing.T) {
 	a := Default()
-	Rootless(a, 1, 1)
+	Rootless(a, &facts.Facts{EUID: 1, EGID: 1})
 	if reflect.DeepEqual(a, Default()) {
 		t.Error("Rootless changes nothing")
 	}
@@ -77,7 +76,7 @@ func TestDefaultIsFresh(t *testing.T) {
 
 func TestRootlessKeepsWhatAUserCannotHaveOut(t *testing.T) {
 	spec := Default()
-	Rootless(spec, 1000, 100)
+	Rootless(spec, &facts.Facts{KernelMajor: 5, KernelMinor: 10, EUID: 1000, EGID: 100})
 	for _, n := range spec.Linux.Namespaces {
 		if n.Type == specs.NetworkNamespace {
 			t.Error("has a network namespace, which the user could not configure")
@@ -98,6 +97,14 @@ func TestRootlessKeepsWhatAUserCannotHaveOut(t *testing.T) {
 			if o == "gid=5" {
 				t.Errorf("%s: group 5 is not mapped", m.Destination)
 			}
+		}
+	}
+	// What is recursive needs a kernel that can make it so.
+	for minor, want := range map[int]string{11: "ro", 12: "rro"} {
+		spec := Default()
+		Rootless(spec, &facts.Facts{KernelMajor: 5, KernelMinor: minor})
+		if o := spec.Mounts[len(spec.Mounts)-2].Options; o[len(o)-1] != want {
+			t.Errorf("5.%d: /sys has %q", minor, o)
 		}
 	}
 	if sys != 1 {

@@ -15,8 +15,9 @@ import (
 const noPermission = "rootless needs no limits + no cgrouppath when no permission is granted for cgroups"
 
 // rootless says that the cgroups of the host are not the caller's: only those that
-// were delegated to him may be made use of.
-func (c *compiler) rootless() bool { return c.Facts.EUID != 0 || c.Facts.UserNS }
+// were delegated to him may be made use of. The root of an ordinary container has
+// that name alone.
+func (c *compiler) rootless() bool { return c.Facts.EUID != 0 || c.Facts.UserNS || !c.privileged() }
 
 // delegation leaves those hierarchies in which the caller may make a cgroup. With
 // none, a container without limits simply has no cgroup of its own.

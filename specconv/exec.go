@@ -38,6 +38,7 @@ type ExecInput struct {
 	PreserveFDs   int
 	ConsoleSocket string // as in Input
 	PidfdSocket   string
+	Filter        []byte // as in Input
 }
 
 // FillProcess completes the process of an exec from that of the container. What
@@ -84,7 +85,7 @@ func CompileExec(in ExecInput) (*Result, error) {
 	spec.Process = FillProcess(in.Spec.Process, in.Process)
 	spec.Hooks = nil
 	c := &compiler{Input: Input{ID: in.ID, Spec: &spec, Facts: in.Facts, PreserveFDs: in.PreserveFDs,
-		ConsoleSocket: in.ConsoleSocket, PidfdSocket: in.PidfdSocket, NoNewKeyring: !in.Target.NewKeyring}}
+		ConsoleSocket: in.ConsoleSocket, PidfdSocket: in.PidfdSocket, NoNewKeyring: !in.Target.NewKeyring, Filter: in.Filter}}
 	c.checkProcess()
 	c.plan.Ops = make([]plan.Op, 0, 64)
 	c.ns = c.readNamespaces()
@@ -114,7 +115,7 @@ func CompileExec(in ExecInput) (*Result, error) {
 	c.cgroups = in.Target.Cgroups
 	c.emitCgroupJoin()
 	e.emitAffinity()
-	c.emitOomScore()
+	c.emitOwnFiles(shape{})
 	e.emitEnter()
 	for _, g := range in.Target.RdtGroups {
 		c.add(plan.RdtJoin("linux.intelRdt", g))
@@ -210,7 +211,12 @@ func (e *execCompiler) emitEnter() {
 			e.add(plan.NsEnter(f, plan.NewPID, e.pidfd, e.target.Pid, flags))
 			e.add(plan.Fork(f, 0))
 		}
-		e.labelled(func() { e.emitLsm() })
+		e.labelled(func() {
+			if e.labelsKeys() && !e.NoNewKeyring {
+				e.add(plan.LsmExec("process.selinuxLabel", "keycreate", p.SelinuxLabel))
+			}
+			e.emitLsm()
+		})
 		if rest := types &^ plan.NewPID; rest != 0 {
 			e.add(plan.NsEnter(f, rest, e.pidfd, e.target.Pid, flags|plan.FlagClose))
 		}

@@ -183,14 +183,20 @@ func (c *compiler) emitLsm() {
 	}
 }
 
+// labelsKeys says that the session keyring gets the label of the process. A host
+// without SELinux and a label with a NUL are refused in emitLsm.
+func (c *compiler) labelsKeys() bool {
+	label := c.Spec.Process.SelinuxLabel
+	return label != "" && c.Facts.SELinux && strings.IndexByte(label, 0) < 0
+}
+
 // emitKeyLabel has the session keyring labelled as the process will be, which could
 // not use it otherwise. The program's execve ends it (selinux_bprm_creds_for_exec).
 func (c *compiler) emitKeyLabel() {
-	p := c.Spec.Process
-	if p.SelinuxLabel == "" || !c.Facts.SELinux || strings.IndexByte(p.SelinuxLabel, 0) >= 0 {
-		return // the last two are said in emitLsm
+	if !c.labelsKeys() {
+		return
 	}
 	c.procOpen = true
 	c.add(plan.ProcOpen("process.selinuxLabel"))
-	c.add(plan.LsmExec("process.selinuxLabel", "keycreate", p.SelinuxLabel))
+	c.add(plan.LsmExec("process.selinuxLabel", "keycreate", c.Spec.Process.SelinuxLabel))
 }

@@ -53,7 +53,7 @@ func runExec(c *call) error {
 // execOptions reads the flags and the process that they are about.
 func (c *call) execOptions(ctr *libcontainer.Container) (libcontainer.ExecOptions, error) {
 	f := &c.flags
-	o := libcontainer.ExecOptions{PreserveFDs: f.int("preserve-fds"), Cgroups: f.list("cgroup"), Paused: f.bool("ignore-paused"),
+	o := libcontainer.ExecOptions{SeccompCompiler: c.global.str("seccomp-compiler"), PreserveFDs: f.int("preserve-fds"), Cgroups: f.list("cgroup"), Paused: f.bool("ignore-paused"),
 		Detach: f.bool("detach"), Program: c.program}
 	if err := checkPreserved(o.PreserveFDs, 0); err != nil {
 		return o, err

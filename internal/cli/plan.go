@@ -61,5 +61,5 @@ func (c *call) execPlan(r *libcontainer.Runtime) (*specconv.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ctr.ExecPlan(libcontainer.ExecOptions{Process: p, PreserveFDs: c.flags.int("preserve-fds")})
+	return ctr.ExecPlan(libcontainer.ExecOptions{SeccompCompiler: c.global.str("seccomp-compiler"), Process: p, PreserveFDs: c.flags.int("preserve-fds")})
 }

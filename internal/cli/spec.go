@@ -13,13 +13,14 @@ import (
 	"strings"
 
 	"github.com/tare-oci/tare/internal/version"
+	"github.com/tare-oci/tare/libcontainer"
 	"github.com/tare-oci/tare/specconv"
 )
 
 func runSpec(c *call) error {
 	spec := specconv.Default()
 	if c.flags.bool("rootless") {
-		specconv.Rootless(spec, uint32(os.Geteuid()), uint32(os.Getegid()))
+		spec = libcontainer.RootlessSpec()
 	}
 	if network := c.flags.str("network"); network != "" {
 		if c.flags.bool("rootless") {

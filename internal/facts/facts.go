@@ -75,7 +75,7 @@ type Hierarchy struct {
 	Own string `json:"own"`
 	V2  bool   `json:"v2,omitempty"`
 	// Writable says that the caller may make cgroups in Own. It is looked at only
-	// where that is not certain: for a caller who is not the host's root.
+	// where that is not certain: for a caller without the privilege of the host's root.
 	Writable bool `json:"writable,omitempty"`
 }
 

@@ -38,7 +38,7 @@ func (p *Plan) Validate() error {
 		switch {
 		case op.Code == OpSpawn:
 			spawned = true
-		case op.Code == OpExpose && count[OpNsJoin]+count[OpBecomeRoot] > 0:
+		case op.Code == OpExpose && count[OpNsJoin]+count[OpNsEnter]+count[OpBecomeRoot]+count[OpSession] > 0:
 			return fail("in a namespace where others could trace the process")
 		case r.side != Host && !spawned:
 			return fail("before the spawn")

@@ -27,7 +27,7 @@ func Host(w Want) *facts.Facts {
 	f := Inside(w)
 	f.UserNS = inUserNS()
 	f.Cgroup = cgroups()
-	if f.EUID != 0 || f.UserNS {
+	if f.EUID != 0 || f.UserNS || f.Caps>>unix.CAP_SYS_ADMIN&1 == 0 {
 		delegated(&f.Cgroup)
 	}
 	if f.UserNS {

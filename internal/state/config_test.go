@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The config lies behind the record, whatever it looks like, and outlives every
@@ -40,7 +41,7 @@ func TestConfigIsKept(t *testing.T) {
 				t.Fatal(err)
 			}
 			plain.Unlock()
-			whole, data, err := s.LoadConfig(id)
+			whole, data, err := s.LoadConfig(id, n == 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -49,7 +50,7 @@ func TestConfigIsKept(t *testing.T) {
 			}
 		}
 	}
-	if _, _, err := s.LoadConfig("none"); !errors.Is(err, ErrNotExist) {
+	if _, _, err := s.LoadConfig("none", true); !errors.Is(err, ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 }
@@ -61,7 +62,7 @@ func TestRecordWithoutConfig(t *testing.T) {
 	if err := os.WriteFile(s.path("x", ".json"), st.Encode(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, _, err := s.LoadConfig("x")
+	r, _, err := s.LoadConfig("x", true)
 	if err != nil || len(r.Config) != 0 || r.Pid != st.Pid {
 		t.Errorf("%v, %+v", err, r)
 	}
@@ -91,4 +92,37 @@ func TestNotifyDirGoesWithTheRecord(t *testing.T) {
 		}
 		r.Unlock()
 	}
+}
+
+// Who wants the settled record waits for a creator, and finds what it has made.
+func TestSettledConfig(t *testing.T) {
+	s := newStore(t)
+	r, err := s.Create("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Config, r.Pid = []byte("{}"), 7
+	if err := r.Save(); err != nil {
+		t.Fatal(err)
+	}
+	if now, _, err := s.LoadConfig("x", false); err != nil || now.Pid != 7 {
+		t.Errorf("%+v, %v", now, err)
+	}
+	go func() {
+		time.Sleep(30 * time.Millisecond)
+		r.Pid = 8
+		_ = r.Save() // by rename: the lock that is waited for is of a file that is gone
+		time.Sleep(30 * time.Millisecond)
+		r.Pid = 9
+		_ = r.Save()
+		r.Unlock()
+	}()
+	if then, _, err := s.LoadConfig("x", true); err != nil || then.Pid != 9 {
+		t.Errorf("%+v, %v", then, err)
+	}
+	last, err := s.Load("x", true) // nothing is still locked
+	if err != nil {
+		t.Fatal(err)
+	}
+	last.Unlock()
 }

@@ -163,28 +163,6 @@ func flockWithin(fd int, wait time.Duration) error {
 	}
 }
 
-// LoadConfig reads a record, without the lock, with the config. The bytes that it
-// returns are both: as long as they are the same, so is the record.
-func (s *Store) LoadConfig(id string) (*Record, []byte, error) {
-	if err := CheckID(id); err != nil {
-		return nil, nil, err
-	}
-	data, err := sys.ReadFile(s.path(id, ".json"), maxRecord)
-	if err == nil {
-		line, config, _ := bytes.Cut(data, newline)
-		if st, err := Decode(line); err == nil && st.Pid != 0 {
-			st.ID = id
-			return &Record{State: *st, store: s, fd: -1, Config: config}, data, nil
-		}
-	}
-	// One that is not there, is broken, or is being written: in other words.
-	r, err := s.Load(id, false)
-	return r, nil, err
-}
-
-// newline separates the record from the config.
-var newline = []byte{'\n'}
-
 // Load reads a record. With lock it also waits until nobody else changes it.
 func (s *Store) Load(id string, lock bool) (*Record, error) { return s.load(id, ".json", lock) }
 
@@ -335,41 +313,6 @@ func (r *Record) Unlock() {
 		syscall.Close(r.fd)
 		r.fd = -1
 	}
-}
-
-// NotifySocket is the name of the socket in the directory of MakeNotifyDir.
-const NotifySocket = "notify.sock"
-
-// NotifyDir is the directory of a container's readiness socket.
-func NotifyDir(root, id string) string { return root + "/" + id + ".notify" }
-
-// NotifyDir is where the container's readiness socket is made.
-func (r *Record) NotifyDir() string { return NotifyDir(r.store.root, r.ID) }
-
-// MakeNotifyDir makes that directory, which the container's user can search.
-func (r *Record) MakeNotifyDir() error {
-	path := r.NotifyDir()
-	err := syscall.Mkdir(path, 0o755)
-	if err == nil || err == syscall.EEXIST { // of a creator that was killed
-		err = syscall.Chmod(path, 0o755)
-	}
-	if err != nil {
-		return &fs.PathError{Op: "mkdir", Path: path, Err: err}
-	}
-	return nil
-}
-
-// removeNotifyDir removes it; nothing else is ever in it.
-func (r *Record) removeNotifyDir() error {
-	if !r.Notify {
-		return nil
-	}
-	path := r.NotifyDir()
-	_ = syscall.Unlink(path + "/" + NotifySocket)
-	if err := syscall.Rmdir(path); err != nil && err != syscall.ENOENT {
-		return &fs.PathError{Op: "rmdir", Path: path, Err: err}
-	}
-	return nil
 }
 
 // Remove deletes the record and the gate.

@@ -28,6 +28,7 @@ const (
 	managerPath  = dbus.ObjectPath("/org/freedesktop/systemd1")
 	managerIface = service + ".Manager"
 	jobRemoved   = managerIface + ".JobRemoved"
+	getProperty  = "org.freedesktop.DBus.Properties.Get"
 )
 
 // Wait bounds a job, and each call by itself: a manager that does not answer, or
@@ -175,7 +176,7 @@ func (c *conn) callOn(path dbus.ObjectPath, method string, out []any, args ...an
 
 func (c *conn) property(path dbus.ObjectPath, iface, name string, out any) error {
 	var v dbus.Variant
-	if err := c.callOn(path, "org.freedesktop.DBus.Properties.Get", []any{&v}, iface, name); err != nil {
+	if err := c.callOn(path, getProperty, []any{&v}, iface, name); err != nil {
 		return err
 	}
 	return dbus.Store([]any{v.Value()}, out)
@@ -184,12 +185,24 @@ func (c *conn) property(path dbus.ObjectPath, iface, name string, out any) error
 // Manager returns systemd's version, and the cgroup that the manager and its
 // units are in, "" for the top.
 func (c *conn) Manager() (version int, root string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.wait)
+	defer cancel()
 	var text string
-	if err := c.property(managerPath, managerIface, "Version", &text); err != nil {
-		return 0, "", fmt.Errorf("version of systemd: %w", err)
+	// Both questions on their way before the first answer.
+	names, values := [...]string{"Version", "ControlGroup"}, [...]*string{&text, &root}
+	var asked [len(names)]*dbus.Call
+	for i, name := range names {
+		asked[i] = c.bus.Object(service, managerPath).GoWithContext(ctx, getProperty, 0, nil, managerIface, name)
 	}
-	if err := c.property(managerPath, managerIface, "ControlGroup", &root); err != nil {
-		return 0, "", fmt.Errorf("cgroup of systemd: %w", err)
+	for i, call := range asked {
+		var v dbus.Variant
+		err := (<-call.Done).Store(&v)
+		if err == nil {
+			err = dbus.Store([]any{v.Value()}, values[i])
+		}
+		if err != nil {
+			return 0, "", fmt.Errorf("property %s of systemd: %w", names[i], err)
+		}
 	}
 	return versionNumber(text), strings.TrimSuffix(root, "/"), nil
 }

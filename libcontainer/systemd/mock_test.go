@@ -237,6 +237,21 @@ func TestMockManager(t *testing.T) {
 	}
 }
 
+// TestMockNoManager: a bus on which there is no systemd, and none that could be started.
+func TestMockNoManager(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "bus")
+	bus(t, socket)
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+socket)
+	c, err := Dial(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, _, err = c.Manager()
+	says(t, err, "property Version of systemd", "org.freedesktop.systemd1")
+	says(t, c.Start(unitName, nil, 1), unitName, "org.freedesktop.systemd1")
+}
+
 func TestMockJobFails(t *testing.T) {
 	for _, result := range []string{"failed", "timeout", "canceled", "dependency"} {
 		m := &mock{result: result}

@@ -40,7 +40,7 @@ func TestDockerLiveRestore(t *testing.T) {
 	for _, rt := range runtimes {
 		pid, err := os.ReadFile(scratch + "/" + rt + "-ends")
 		if err == nil {
-			err = os.WriteFile("/proc/"+strings.TrimSpace(string(pid))+"/root/tmp/go", nil, 0o644)
+			err = os.WriteFile("/proc/"+strings.TrimSpace(string(pid))+"/root"+"/tmp/go", nil, 0o644)
 		}
 		if err != nil {
 			t.Error(err)

@@ -70,6 +70,9 @@ func allowed(line string) bool {
 			return true
 		}
 	}
+	if strings.HasSuffix(line, ": catatonit -P") {
+		return true // holds the user namespace of podman's ordinary users
+	}
 	if dir, ok := strings.CutPrefix(line, "cgroup "); ok {
 		for _, parent := range []string{"/docker", "/docker/buildkit", "/default", "/k8s.io", "/libpod_parent", "/conmon", "/buildah"} {
 			if strings.HasSuffix(dir, parent) {

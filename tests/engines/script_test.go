@@ -110,9 +110,15 @@ func transcript(folder, name, rt string) string {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err.Error()
 	}
-	cmd := exec.CommandContext(ctx, "/bin/sh", "/run/engines/scripts/"+folder+"/"+name+".sh")
+	words := []string{"/usr/bin/env", "RT=" + rt, "RTPATH=" + runtimePaths[rt], "N=" + label, "/bin/sh", "/run/engines/scripts/" + folder + "/" + name + ".sh"}
+	if folder == "rootless" {
+		words = asUser(words...)
+		if err := os.Chown(dir, userID, userID); err != nil {
+			return err.Error()
+		}
+	}
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "RT="+rt, "RTPATH="+runtimePaths[rt], "N="+label, "ENGINE="+folder)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second

@@ -38,6 +38,7 @@ func fullPlan() *plan.Plan {
 		plan.RootOpen("root.path", 42, root),
 		plan.ConsoleOpen("process.terminal", "", console),
 		plan.SpawnAffinity("process.execCPUAffinity.initial", "1", []byte{2, 0, 0, 0, 0, 0, 0, 0}),
+		plan.UnitStart("linux.cgroupsPath", "system", "a.scope", []string{"/sys/fs/cgroup/pids/a"}, []string{"TasksMax=10"}, plan.FlagReady),
 		plan.GateOpen("process"),
 		plan.Spawn("linux.namespaces", allNamespaces|plan.NewUser, v2),
 		plan.StateSave("process"),

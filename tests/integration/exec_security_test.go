@@ -119,3 +119,27 @@ func (b *box) lookForHostFiles() (inits int) {
 	time.Sleep(50 * time.Microsecond)
 	return inits
 }
+
+// TestExecKilled: a runtime that is killed in the middle leaves no process that
+// is not the program yet.
+func TestExecKilled(t *testing.T) {
+	b := running(t)
+	for i := range 60 {
+		cmd, _ := b.command("exec", b.id, "/prober", "quiet")
+		b.must(cmd.Start())
+		time.Sleep(time.Duration(i) * 200 * time.Microsecond)
+		b.must(cmd.Process.Kill())
+		_ = cmd.Wait()
+	}
+	// What had become the program has ended by itself, or will.
+	b.until("the end of every other process", func() bool {
+		for { // they are this test's to reap, and the container's process lives
+			if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err != nil || pid <= 0 {
+				break
+			}
+		}
+		return len(b.cgroupProcs()) == 1
+	})
+	expect(t, "exit code", b.call("exec", b.id, "/prober", "quiet", "exit:8").Code, 8)
+	b.remove("--force")
+}

@@ -261,3 +261,22 @@ func TestJoinOwners(t *testing.T) {
 		})
 	}
 }
+
+// TestTimeOffsetsInJoinedUserNamespace: they are set without the process having been
+// dumpable in a namespace that others are in.
+func TestTimeOffsetsInJoinedUserNamespace(t *testing.T) {
+	if !isTare {
+		t.Skip("runc 1.1 has no time namespaces")
+	}
+	need(t, "time namespaces", lackNamespace(specs.TimeNamespace))
+	b := newBox(t)
+	b.own(100000)
+	h := hold(b, unix.CLONE_NEWUSER)
+	b.edit(withNamespace(specs.UserNamespace, h.path(specs.UserNamespace)), withNamespace(specs.TimeNamespace, ""), prober("pause"))
+	b.spec.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 1000000}}
+	out := b.create()
+	expect(t, "owner of the init's files", ownerOf(t, b.pid), 0)
+	b.start()
+	b.output(out)
+	expect(t, "offsets", strings.Join(strings.Fields(readText(t, procPath(b.pid, "timens_offsets"))), " "), "monotonic 0 0 boottime 1000000 0")
+}

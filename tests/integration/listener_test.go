@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -218,4 +219,41 @@ func TestListenerAgentDies(t *testing.T) {
 	rep := b.probe("mkdir:/tmp/x", "mkdir:/tmp/y")
 	expect(t, "errno of the first", rep.result("mkdir:/tmp/x").Err, int(unix.EXDEV))
 	expect(t, "errno of the second", rep.result("mkdir:/tmp/y").Err, int(unix.ENOSYS))
+}
+
+// TestListenerExec: each process that is run in the container has a filter and a
+// listener of its own, which the agent gets in a connection of its own.
+func TestListenerExec(t *testing.T) {
+	for name, edit := range map[string]func(*specs.Spec){"privileged": func(*specs.Spec) {}, "no_new_privs": noNewPrivs} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t, prober("pause"), edit)
+			a := newAgent(t, b.dir+"/agent", fake)
+			b.edit(notify(b.dir+"/agent", "of both", "mkdirat"))
+			r := b.create()
+			b.start()
+			b.output(r)
+			out := b.ok("exec", b.id, "/prober", "mkdir:/tmp/faked", "stat:/tmp/faked")
+			rep := b.parse(out.Stdout)
+			expect(t, "errno of mkdirat", rep.result("mkdir:/tmp/faked").Err, 0)
+			expect(t, "errno of stat", rep.result("stat:/tmp/faked").Err, int(unix.ENOENT))
+			expect(t, "number of descriptors", len(rep.Fds), 3)
+			a.told(b, 2)
+			first, second := a.states[0], a.states[1]
+			expect(t, "status for the container's process", first.State.Status, specs.StateCreating)
+			expect(t, "status for the exec", second.State.Status, specs.StateRunning)
+			expect(t, "state.pid for the exec", second.State.Pid, b.pid)
+			expect(t, "metadata for the exec", second.Metadata, "of both")
+			if second.Pid == b.pid || second.Pid <= 0 {
+				t.Errorf("pid for the exec is %d", second.Pid)
+			}
+			b.must(os.Rename(b.dir+"/agent", b.dir+"/gone"))
+			failed := b.call("exec", b.id, "/prober", "mkdir:/tmp/faked")
+			if failed.Code == 0 || !strings.Contains(failed.Stderr, "linux.seccomp.listenerPath") || !strings.Contains(failed.Stderr, "no such file or directory") {
+				t.Errorf("without an agent: exit code %d, %s", failed.Code, failed.Stderr)
+			}
+			expectList(t, "processes in its cgroups", slices.Compact(cgroupProcs(t, b.id)), []string{strconv.Itoa(b.pid)})
+			b.kill("KILL")
+			b.remove()
+		})
+	}
 }

@@ -135,6 +135,20 @@ func TestNestedRootless(t *testing.T) {
 	}
 }
 
+// TestNestedInOrdinaryContainer: the root of a container with few capabilities is an
+// ordinary user in all that counts here.
+func TestNestedInOrdinaryContainer(t *testing.T) {
+	if !isTare {
+		t.Skip("tests tare in itself")
+	}
+	b := newBox(t, mount("/sys/fs/cgroup", "cgroup", "cgroup", "ro"))
+	b.nestRuntime(rootlessInner(0))
+	b.runFails("linux.uidMappings", "operation not permitted", "needs CAP_SETFCAP")
+	b.spec.Process.Capabilities.Bounding = []string{"CAP_SETFCAP"}
+	b.spec.Process.Capabilities.Effective, b.spec.Process.Capabilities.Permitted = b.spec.Process.Capabilities.Bounding, b.spec.Process.Capabilities.Bounding
+	expect(t, "uid_map", strings.Join(strings.Fields(b.inner().UIDMap), " "), "0 0 1")
+}
+
 // TestNestedInUserNamespace: as root of a user namespace, in a container that root
 // has made, and in one that an ordinary user has made.
 func TestNestedInUserNamespace(t *testing.T) {

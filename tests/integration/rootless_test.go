@@ -373,3 +373,42 @@ func TestRootlessHints(t *testing.T) {
 	b.runFails("linux.namespaces: unshare: no space left on device", "user namespaces are switched off; as root: sysctl user.max_user_namespaces=15000")
 	b.wrap = nil
 }
+
+// TestRootlessKillWithoutAccess: whose cgroups are taken away can still end his
+// container by its first process.
+func TestRootlessKillWithoutAccess(t *testing.T) {
+	b := userBox(t, withoutNamespace(specs.PIDNamespace))
+	top := "/sys/fs/cgroup/pids"
+	if _, err := os.Stat(top + "/tasks"); err != nil {
+		t.Skipf("this host lacks %s", top)
+	}
+	b.edit(func(s *specs.Spec) { s.Mounts = s.Mounts[1:] }, prober("quiet", "pause"))
+	mine := top + "/" + tag + "taken"
+	b.must(os.Mkdir(mine, 0o755))
+	defer func() { b.must(unix.Rmdir(mine)) }()
+	give := func(id int) {
+		for _, f := range []string{"", "/cgroup.procs", "/tasks", "/" + b.id, "/" + b.id + "/cgroup.procs", "/" + b.id + "/tasks"} {
+			if err := os.Chown(mine+f, id, id); err != nil && !os.IsNotExist(err) {
+				t.Fatal(err)
+			}
+		}
+	}
+	give(ordinary)
+	b.enterCgroup(mine)
+	for _, all := range []bool{false, true} {
+		b.create()
+		b.start()
+		give(0)
+		b.must(os.Chmod(mine, 0o700))
+		args := []string{"kill", b.id, "KILL"}
+		if all {
+			args = []string{"kill", "--all", b.id, "KILL"}
+		}
+		b.ok(args...)
+		expect(t, "exit code", b.wait(), 128+9)
+		b.refused([]string{"permission denied"}, "delete", b.id)
+		b.must(os.Chmod(mine, 0o755))
+		give(ordinary)
+		b.remove()
+	}
+}

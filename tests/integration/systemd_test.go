@@ -27,7 +27,7 @@ func TestSystemd(t *testing.T) {
 		name string
 		test func(*testing.T)
 	}{
-		{"default", systemdDefault}, {"limits", systemdLimits}, {"update", systemdUpdate}, {"pause", systemdPause}, {"reload", systemdReload}, {"unified", systemdUnified},
+		{"default", systemdDefault}, {"limits", systemdLimits}, {"update", systemdUpdate}, {"pause", systemdPause}, {"exec", systemdExec}, {"reload", systemdReload}, {"unified", systemdUnified},
 		{"devices", systemdDevices}, {"privileged", systemdPrivileged}, {"stopped", systemdStopped}, {"kill", systemdKill},
 		{"failed_before", systemdFailedBefore}, {"taken", systemdTaken}, {"slices", systemdSlices}, {"slice", systemdSlice},
 		{"annotations", systemdAnnotations}, {"refused", systemdRefused}, {"create_fails", systemdCreateFails},

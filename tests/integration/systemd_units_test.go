@@ -54,6 +54,24 @@ func systemdUpdate(t *testing.T) {
 	unknown(t, unit)
 }
 
+// systemdExec: a further process is in the scope as well, with its limits.
+func systemdExec(t *testing.T) {
+	b := systemdBox(t, prober("pause"), systemdLimited)
+	r := b.create()
+	b.start()
+	b.output(r)
+	unit := "tare-" + b.id + ".scope"
+	b.forget()
+	rep := b.parse(b.ok("exec", b.id, "/prober", "fork:8").Stdout)
+	for name, path := range cgroupOf(rep.Cgroup) {
+		expect(t, "cgroup of exec in hierarchy "+name, path, "/system.slice/"+unit)
+	}
+	expect(t, "errno of the fork over the limit", rep.result("fork:8").Err, 11)
+	b.remove("--force")
+	unknown(t, unit)
+	b.nothingLeft()
+}
+
 // systemdPause: the freezer, below systemd's eyes.
 func systemdPause(t *testing.T) {
 	b := systemdBox(t, prober("pause"))
@@ -239,10 +257,19 @@ func TestSystemdUser(t *testing.T) {
 	}
 	systemctl(t, "start", "user@65534.service")
 	t.Cleanup(func() { systemctl(t, "stop", "user@65534.service") })
+	t.Run("plain", func(t *testing.T) { systemdUser(t, false) })
+	t.Run("root_of_a_namespace", func(t *testing.T) { systemdUser(t, true) })
+}
+
+// systemdUser runs the runtime as the user, or as who is root in a user namespace
+// that the user has made, as rootless engines do.
+func systemdUser(t *testing.T, root bool) {
 	b := newBox(t, prober("fork:8", "pause"))
-	b.spec.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: systemdUserID, Size: 1}}
-	b.spec.Linux.GIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: systemdUserID, Size: 1}}
-	b.edit(withNamespace(specs.UserNamespace, ""))
+	if !root {
+		b.spec.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: systemdUserID, Size: 1}}
+		b.spec.Linux.GIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: systemdUserID, Size: 1}}
+		b.edit(withNamespace(specs.UserNamespace, ""))
+	}
 	b.spec.Mounts = []specs.Mount{{Destination: "/proc", Type: "proc", Source: "proc"}, {Destination: "/dev", Type: "tmpfs", Source: "tmpfs"}}
 	b.spec.Linux.Resources = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(6))}, Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20))}}
 	b.must(os.Mkdir(b.root, 0o700))
@@ -252,6 +279,9 @@ func TestSystemdUser(t *testing.T) {
 	// The user's runtime directory is mounted where systemd is, not in the tests'
 	// own mount namespace.
 	b.wrap = []string{"nsenter", "--mount=/proc/1/ns/mnt", "--", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"}
+	if root {
+		b.wrap = append(b.wrap, "unshare", "--user", "--map-root-user", "--mount", "--propagation=unchanged", "--")
+	}
 	b.env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "XDG_RUNTIME_DIR=/run/user/65534"}
 	b.global = []string{"--systemd-cgroup"}
 	r := b.create()

@@ -294,3 +294,38 @@ func TestV2Cycles(t *testing.T) {
 		return l == live && d <= dead+20
 	})
 }
+
+// TestV2Rootless: an ordinary user who has been given a cgroup, and is in another
+// one below it, can limit containers; in the one that he is in he cannot.
+func TestV2Rootless(t *testing.T) {
+	b := userBox(t)
+	const path = "/tare-rootless"
+	top := v2Root + path
+	b.must(os.MkdirAll(top+"/session", 0o755))
+	defer func() {
+		b.must(os.Remove(top + "/session"))
+		b.must(os.Remove(top))
+	}()
+	for _, dir := range []string{top, top + "/session"} {
+		for _, f := range []string{"", "/cgroup.procs", "/cgroup.subtree_control", "/cgroup.threads"} {
+			b.must(os.Chown(dir+f, ordinary, ordinary))
+		}
+	}
+	b.enterCgroup(top + "/session")
+	b.spec.Linux.CgroupsPath = path + "/c"
+	b.spec.Linux.Resources = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(4))}, Memory: &specs.LinuxMemory{Limit: ptr(int64(32 << 20))}}
+	b.edit(prober("fork:9", "pause"))
+	r := b.launch()
+	expect(t, "errno", b.parse(b.output(r)).result("fork:9").Err, 11)
+	expect(t, "pids.max", b.value("pids.max"), "4")
+	expect(t, "memory.max", b.value("memory.max"), "33554432")
+	b.ok("kill", "--all", b.id, "KILL")
+	b.wait()
+	b.remove()
+	if _, err := os.Stat(b.cgroup()); err == nil {
+		t.Error("the container's cgroup is still there")
+	}
+	b.must(os.Remove(b.dir + "/io/pid"))
+	b.spec.Linux.CgroupsPath = ""
+	b.createFails("linux.resources.memory.limit")
+}

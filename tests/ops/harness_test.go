@@ -26,17 +26,19 @@ const patience = 20 * time.Second
 
 // box is one run of the init: a plan, and the world that it runs in.
 type box struct {
-	t       testing.TB
-	plan    plan.Plan
-	flags   uintptr // CLONE_NEW* of the clone; a mount namespace in any case
-	fail    []injectCall
-	flagged []flaggedCall
-	root    string               // chroot of the init, before it runs
-	user    *syscall.SysProcAttr // runs the init as another user
-	out     *os.File
-	extra   []*os.File // inherited as descriptors 3 and up
-	gate    string     // path of the fifo
-	before  func()     // called when the descriptors are open, before the init is started
+	t        testing.TB
+	plan     plan.Plan
+	flags    uintptr // CLONE_NEW* of the clone; a mount namespace in any case
+	fail     []injectCall
+	flagged  []flaggedCall
+	root     string               // chroot of the init, before it runs
+	user     *syscall.SysProcAttr // runs the init as another user
+	out      *os.File
+	extra    []*os.File // inherited as descriptors 3 and up
+	gate     string     // path of the fifo
+	holdGate bool       // the test keeps the fifo open, as fifo
+	fifo     *os.File
+	before   func() // called when the descriptors are open, before the init is started
 
 	pid  int
 	pids []int
@@ -160,6 +162,9 @@ func (b *box) host(op *plan.Op) int {
 		b.gate = filepath.Join(b.t.TempDir(), "gate")
 		b.must("mkfifo", unix.Mkfifo(b.gate, 0o600))
 		fd, err = unix.Open(b.gate, unix.O_RDWR|unix.O_CLOEXEC, 0)
+		if b.holdGate && err == nil {
+			b.fifo, err = os.OpenFile(b.gate, os.O_RDWR, 0)
+		}
 	case plan.OpTargetOpen:
 		pid, _ := op.TargetOpenArgs()
 		fd, err = unix.PidfdOpen(pid, 0)

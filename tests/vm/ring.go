@@ -92,7 +92,7 @@ func (o *options) ring(ctx context.Context, img image, cache string) (ok bool, e
 				built[key] = "/payload/" + name
 				files = append(files, hostFile{filepath.Join(work, name), built[key]})
 			}
-			words := []string{built[key], "-test.v=test2json", "-test.timeout=15m"}
+			words := []string{built[key], "-test.v=test2json", "-test.timeout=" + (o.limit - time.Minute).String()}
 			if o.test != "" {
 				words = append(words, quote("-test.run="+o.test))
 			}

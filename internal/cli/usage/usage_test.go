@@ -136,10 +136,7 @@ func TestManPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range dir {
-		if filepath.Base(f) == "tare-net.8.md" {
-			continue // the other program
-		}
-		if !slices.Contains(files, filepath.Base(f)) {
+		if name := filepath.Base(f); !slices.Contains(files, name) && name != "tare-net.8.md" { // the hook is a program of its own
 			t.Errorf("%s is about no command", f)
 		}
 	}

@@ -1,5 +1,6 @@
+#!/bin/sh
 # Functions of the scripts. RT is the runtime, N a name that nobody else uses.
-# shellcheck shell=sh
+
 
 # until_ COMMAND...: waits until it succeeds; silent.
 until_() {
@@ -47,6 +48,7 @@ look() { docker inspect --format "$1" "${2:-$N}"; }
 gone() { docker rm -f -v "${1:-$N}" >/dev/null; }
 
 # containerd: ctr with this script's runtime; the image is box.
+# shellcheck disable=SC2034 # for the scripts
 BOX=docker.io/library/box:box
 crun() { ctr run --runc-binary "$RTPATH" "$@"; }
 state() { ctr tasks ls | awk -v n="${1:-$N}" '$1 == n {print $3}'; }

@@ -4,7 +4,7 @@
 for n in 0 1 42 126 127 137; do
 	code crun --rm "$BOX" "$N" sh -c "exit $n"
 done
-code crun --rm "$BOX" "$N" sh -c 'exec 2>&1; kill -9 $$; sleep 0 & kill -9 $!; wait $!; echo "child $?"'
+code crun --rm "$BOX" "$N" sh -c 'exec 2>&1; kill -9 $$; sleep 9 & kill -9 $!; wait $!; echo "child $?"'
 has 'executable file not found' crun --rm "$BOX" "$N" nothing-there
 has 'no such file or directory' crun --rm "$BOX" "$N" /nothing/there
 has 'permission denied' crun --rm "$BOX" "$N" /noexec
@@ -28,7 +28,7 @@ crun --rm --uidmap 0:100000:65536 --gidmap 0:100000:65536 "$BOX" "$N" sh -c 'id;
 echo "# a terminal"
 pty ctr run --rm -t --runc-binary "$RTPATH" "$BOX" "$N" sh <<'END'
 size 25 66
-expect # 
+expect / #
 send sleep 1; stty size\r
 expect (25 66)
 send exit 3\r

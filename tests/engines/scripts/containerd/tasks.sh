@@ -10,11 +10,11 @@ code x 2 'echo out; echo err >&2; exit 7' 2>err
 cat err
 code x 3 'kill -9 $$'
 has 'executable file not found' ctr tasks exec --exec-id e4 "$N" nothing-there
-ctr tasks exec --exec-id e5 --cwd /tmp --user 1000 "$N" sh -c 'pwd; id' 
+ctr tasks exec --exec-id e5 --cwd /tmp --user 1000 "$N" sh -c 'pwd; id'
 printf 'a\nb\n' | ctr tasks exec --exec-id e6 "$N" sh -c 'read a; read b; echo $b $a'
 pty ctr tasks exec -t --exec-id e7 "$N" sh <<'END'
 size 22 55
-expect # 
+expect / #
 send sleep 1; stty size; tty\r
 expect (22 55)
 expect (/dev/pts/\d+)

@@ -4,7 +4,7 @@
 drun -d box sleep 1000 >/dev/null
 pty docker exec -it "$N" sh <<'END'
 size 21 77
-expect # 
+expect / #
 send sleep 1; stty size\r
 expect (21 77)
 send tty; test -t 0 && test -t 1 && test -t 2 && echo all-"three"\r
@@ -16,7 +16,7 @@ send sh -c 'trap "echo int-""errupted; exit 4" INT; echo wait-"ing"; sleep 20 & 
 expect wait-ing
 send \x03
 expect (int-errupted)
-expect # 
+expect / #
 send exit 5\r
 END
 pty docker exec -it -u 1000 "$N" sh -c 'id -u; echo open >$(tty) && exit 6' <<'END'

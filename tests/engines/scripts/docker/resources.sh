@@ -18,7 +18,7 @@ echo "# more memory than allowed"
 drun --memory 16m box tail /dev/zero 2>/dev/null
 look 'exit {{.State.ExitCode}} oom={{.State.OOMKilled}}'
 gone
-drun --memory 16m box sh -c 'tail /dev/zero; echo "inner $?"'
+drun --memory 16m box sh -c 'exec 2>&1; tail /dev/zero; echo "inner $?"'
 look 'exit {{.State.ExitCode}} oom={{.State.OOMKilled}}'
 gone
 drun --memory 16m box true

@@ -21,7 +21,7 @@ status='grep -E Cap|NoNew|Seccomp: /proc/self/status'
 echo "# users"
 dbox -u user box id
 dbox -u 1000:2000 --group-add 3000 --group-add extra box id
-dbox -u 77 box sh -c 'id; echo $HOME; touch /root/x 2>&1'
+dbox -u 77 box sh -c 'id; echo $HOME; touch /bin/x 2>&1'
 echo "# seccomp: a profile of one's own"
 cat >profile.json <<'END'
 {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"],

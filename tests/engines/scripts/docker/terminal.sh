@@ -4,7 +4,7 @@
 echo "# run -it"
 pty docker run -it --rm --runtime "$RT" --name "$N" box sh <<'END'
 size 31 97
-expect # 
+expect / #
 send stty size\r
 expect (31 97)
 size 40 100
@@ -19,7 +19,7 @@ send sh -c 'trap "echo int-""errupted; exit 4" INT; echo wait-"ing"; sleep 20 & 
 expect wait-ing
 send \x03
 expect (int-errupted)
-expect # 
+expect / #
 send exit 7\r
 END
 echo "# without -i a terminal all the same"
@@ -29,7 +29,7 @@ echo "# attach and detach"
 drun -dit box sh >/dev/null
 pty docker attach "$N" <<'END'
 send \r
-expect # 
+expect / #
 send x=kept; echo at-"tached"\r
 expect (at-tached)
 send \x10\x11

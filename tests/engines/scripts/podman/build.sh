@@ -25,9 +25,9 @@ code buildah run --runtime "$RT" --network none "$c" sh -c 'echo made >/made; ex
 buildah run --runtime "$RT" --network none "$c" cat /made
 printf 'a\nb\n' | buildah run --runtime "$RT" --network none "$c" wc -l
 buildah run --runtime "$RT" --network none --user 1000 "$c" id
-buildah run --runtime "$RT" --network none --isolation oci "$c" sh -c 'ps | wc -l; grep NoNewPrivs /proc/self/status'
+buildah run --runtime "$RT" --network none --isolation oci "$c" sh -c 'echo $$; grep NoNewPrivs /proc/self/status'
 pty buildah run -t --runtime "$RT" --network none "$c" sh <<'END'
-expect # 
+expect / #
 send tty\r
 expect (/dev/\S+)
 send exit 6\r

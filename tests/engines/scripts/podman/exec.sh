@@ -28,7 +28,7 @@ pgone
 echo "# run -it"
 pty podman --runtime "$RT" run -it --rm --network none --name "$N" box sh <<'END'
 size 31 97
-expect # 
+expect / #
 send sleep 1; stty size\r
 expect (31 97)
 size 40 100
@@ -43,7 +43,7 @@ echo "# exec -it"
 prun -dit box sh >/dev/null 2>&1
 pty podman exec -it "$N" sh <<'END'
 size 21 77
-expect # 
+expect / #
 send sleep 1; stty size; tty\r
 expect (21 77)
 expect (/dev/\S+)
@@ -52,7 +52,7 @@ END
 echo "# attach"
 pty podman attach "$N" <<'END'
 send \r
-expect # 
+expect / #
 send x=kept; echo $x-"again"\r
 expect (kept-again)
 send exit 9\r
