@@ -112,7 +112,7 @@ func (e *Engine) ensure(n *config.Network) (*made, error) {
 		if m.Bridge == "" {
 			return m, nil
 		}
-		if k, err := e.links.ByName(m.Bridge); err == nil && k != nil && k.Attrs().Index == m.Index {
+		if index, _, err := link.Index(m.Bridge); err == nil && index != 0 && index == m.Index {
 			return m, nil
 		}
 	}

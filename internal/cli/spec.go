@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/tare-oci/tare/internal/version"
 	"github.com/tare-oci/tare/libcontainer"
@@ -54,12 +55,22 @@ func runSpec(c *call) error {
 // networkHook is the program that `make install` puts beside tare.
 const networkHook = "tare-net"
 
-// findNetworkHook looks beside tare, and where programs of root are: a hook's
-// path is absolute.
+// findNetworkHook looks beside tare, by the name that tare was called by, and
+// where programs of root are: a hook's path is absolute. The executable of this
+// process may be in memory (package whole).
 func findNetworkHook() (string, error) {
 	dirs := []string{"/usr/local/sbin", "/usr/sbin", "/usr/local/bin", "/usr/bin"}
-	if self, err := os.Executable(); err == nil {
-		dirs = append([]string{filepath.Dir(self)}, dirs...)
+	if called := os.Args[0]; strings.Contains(called, "/") {
+		if p, err := filepath.Abs(called); err == nil {
+			dirs = append([]string{filepath.Dir(p)}, dirs...)
+		}
+	} else {
+		for _, d := range filepath.SplitList(os.Getenv("PATH")) {
+			if _, err := os.Stat(filepath.Join(d, called)); err == nil && filepath.IsAbs(d) {
+				dirs = append([]string{d}, dirs...)
+				break
+			}
+		}
 	}
 	for _, d := range dirs {
 		p := filepath.Join(d, networkHook)

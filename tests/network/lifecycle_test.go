@@ -197,7 +197,7 @@ func TestN61KilledInEachStep(t *testing.T) {
 	l := newLab(t)
 	l.leaky = true
 	l.web("")
-	neighbour := l.box("alive", "networks=web", "ports=9090:80").up()
+	l.box("alive", "networks=web", "ports=9090:80").up()
 	l.hook = faulty
 	before := l.picture() + strings.Join(l.files(), "\n")
 	for _, step := range append(steps, "detach-begin", "detach-rules", "detach-lease") {
@@ -229,7 +229,6 @@ func TestN61KilledInEachStep(t *testing.T) {
 	if out := l.net("check"); out.code != 0 {
 		t.Errorf("check: %s", out.err)
 	}
-	_ = neighbour
 }
 
 // N-61: the hook and the runtime are killed at random moments.

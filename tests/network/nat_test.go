@@ -194,8 +194,7 @@ func TestN22N25N28Published(t *testing.T) {
 			}
 			d.down()
 		}
-		srv := l.background("h"+l.n, "nsenter", "-t", itoa(c.pid), "-n", peerAt, "serve", "7050")
-		_ = srv
+		l.background(l.h, "nsenter", "-t", itoa(c.pid), "-n", peerAt, "serve", "7050")
 		if p := l.ask(l.w, "tcp", "203.0.113.1:7050"); p != "203.0.113.2" {
 			t.Errorf("N-28: a port in the middle of a range: %q", p)
 		}

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // N-26: the userland proxy.
@@ -190,36 +188,33 @@ func TestN36N70CheckAndReload(t *testing.T) {
 	if p := l.ask(l.w, "tcp", "203.0.113.1:8080"); p != "203.0.113.2" {
 		t.Errorf("after reload: %q", p)
 	}
-	do := func(undo string, args ...string) {
+	do := func(args ...string) {
 		t.Helper()
 		if r := l.in(l.h, args...); r.code != 0 {
 			t.Fatalf("%v: %s", args, r.err)
 		}
-		t.Cleanup(func() {})
-		_ = undo
 	}
-	do("", "sysctl", "-w", "net.ipv4.ip_forward=0")
+	do("sysctl", "-w", "net.ipv4.ip_forward=0")
 	says("net.ipv4.ip_forward is 0")
-	do("", "sysctl", "-w", "net.ipv4.ip_forward=1")
-	do("", "ip", "link", "set", "brweb", "down")
+	do("sysctl", "-w", "net.ipv4.ip_forward=1")
+	do("ip", "link", "set", "brweb", "down")
 	says("bridge \"brweb\" is down")
-	do("", "ip", "link", "set", "brweb", "up")
-	do("", "ip", "addr", "del", "172.30.0.1/16", "dev", "brweb")
+	do("ip", "link", "set", "brweb", "up")
+	do("ip", "addr", "del", "172.30.0.1/16", "dev", "brweb")
 	says("lacks the gateway's address 172.30.0.1")
-	do("", "ip", "addr", "add", "172.30.0.1/16", "brd", "+", "dev", "brweb")
-	do("", "ip", "addr", "add", "172.30.77.1/24", "dev", "up0")
+	do("ip", "addr", "add", "172.30.0.1/16", "brd", "+", "dev", "brweb")
+	do("ip", "addr", "add", "172.30.77.1/24", "dev", "up0")
 	says("172.30.0.0/16 overlaps 172.30.77.0/24", "up0")
-	do("", "ip", "addr", "del", "172.30.77.1/24", "dev", "up0")
+	do("ip", "addr", "del", "172.30.77.1/24", "dev", "up0")
 	c.in("ip", "addr", "flush", "dev", "eth0")
 	says("address 172.30.0.2 is missing in the container")
 	l.server(l.h, "8080")
 	says("port 8080/tcp is taken by peer[")
-	do("", "ip", "link", "del", leg.Link)
+	do("ip", "link", "del", leg.Link)
 	says("link \"" + leg.Link + "\" is missing")
 	l.in(l.h, "iptables-nft", "-P", "FORWARD", "DROP")
 	says("policy DROP")
 	l.in(l.h, "iptables-nft", "-P", "FORWARD", "ACCEPT")
-	l.before = strings.ReplaceAll(l.before, "", "")
 	l.in(l.h, "nft", "delete", "table", "ip", "filter")
 }
 
@@ -229,8 +224,7 @@ func sorted(s string) string { return difference("", s) }
 func TestN24LocalnetGuard(t *testing.T) {
 	filters(t, func(t *testing.T, l *lab, filter string) {
 		l.web(filter + `, "spoofCheck": false`)
-		got := l.background(l.h, peerAt, "serve", "127.0.0.1:9")
-		_ = got
+		l.server(l.h, "127.0.0.1:9")
 		c := l.box("c1", "networks=web").up()
 		mac := l.links()["brweb"].Address
 		frame := udpFrame(t, mac, c.legs()[0].MAC, c.ip4(), "127.0.0.1", 9)
@@ -300,9 +294,7 @@ func TestN37Spoofing(t *testing.T) {
 	mac := func(b *box) string { return b.legs()[0].MAC }
 	received := func() int {
 		var n int
-		out := c2.in("cat", "/sys/class/net/eth0/statistics/rx_packets").out
 		r := c2.in("ip", "-s", "-j", "link", "show", "eth0")
-		_ = out
 		if _, rest, ok := strings.Cut(r.out, `"rx":{"bytes":`); ok {
 			if _, rest, ok = strings.Cut(rest, `"packets":`); ok {
 				_, _ = fmt.Sscanf(rest, "%d", &n)
@@ -383,15 +375,11 @@ func TestN71Who(t *testing.T) {
 func TestN72NoPermission(t *testing.T) {
 	l := newLab(t)
 	l.web("")
-	cmd := exec.Command("nsenter", append([]string{"--net=/run/netns/" + l.h, l.hook}, l.hookArgs("attach", "x", itoa(l.sleeper()), "networks=web")[1:]...)...)
-	l.must(os.Chmod(l.dir, 0o755))
-	cmd.SysProcAttr = &syscall.SysProcAttr{}
 	// Root without CAP_NET_ADMIN: the bounding set loses it before the program runs.
-	cmd = exec.Command("setpriv", append([]string{"--bounding-set=-net_admin", "--inh-caps=-net_admin", "--"}, append([]string{"nsenter", "--net=/run/netns/" + l.h, l.hook},
+	cmd := exec.Command("setpriv", append([]string{"--bounding-set=-net_admin", "--inh-caps=-net_admin", "--"}, append([]string{"nsenter", "--net=/run/netns/" + l.h, l.hook},
 		l.hookArgs("attach", "x", itoa(l.sleeper()), "networks=web")[1:]...)...)...)
 	out, err := cmd.CombinedOutput()
 	if err == nil || len(lines(string(out))) != 1 || !strings.Contains(string(out), "operation not permitted") {
 		t.Errorf("without CAP_NET_ADMIN: %v %s", err, out)
 	}
-	_ = unix.CAP_NET_ADMIN
 }

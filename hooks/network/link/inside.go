@@ -3,7 +3,6 @@ package link
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
@@ -34,18 +33,22 @@ func Configure(n *netns.Namespace, in Inside) error {
 		return err
 	}
 	defer l.Close()
-	k, err := l.ByName(in.Name)
-	if err != nil {
-		return err
-	}
-	if k == nil {
-		return fmt.Errorf("link %q: is not in the container", in.Name)
-	}
 	six := false
 	for _, a := range in.Addresses {
 		six = six || a.Addr().Is6()
 	}
-	err = n.Do(func() error {
+	var index int
+	var up, loUp bool
+	err = n.Do(func() (err error) {
+		if index, up, err = Index(in.Name); err != nil {
+			return err
+		}
+		if index == 0 {
+			return fmt.Errorf("link %q: is not in the container", in.Name)
+		}
+		if _, loUp, err = Index("lo"); err != nil {
+			return err
+		}
 		conf := "net.ipv6.conf." + in.Name + "."
 		settings := [][2]string{{conf + "accept_ra", "0"}}
 		if six {
@@ -61,17 +64,18 @@ func Configure(n *netns.Namespace, in Inside) error {
 	if err != nil {
 		return err
 	}
+	k := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Name: in.Name, Index: index}}
 	for _, a := range in.Addresses {
 		if err := l.AddAddress(k, a); err != nil {
 			return err
 		}
 	}
-	// lo is always the first link of a namespace.
-	lo := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Name: "lo", Index: 1}}
-	if err := l.h.LinkSetUp(lo); err != nil {
-		return fmt.Errorf("link \"lo\": up: %w", err)
+	if !loUp {
+		if err := l.Up("lo"); err != nil {
+			return err
+		}
 	}
-	if k.Attrs().Flags&net.FlagUp == 0 {
+	if !up {
 		if err := l.h.LinkSetUp(k); err != nil {
 			return fmt.Errorf("link %q: up: %w", in.Name, err)
 		}

@@ -68,11 +68,10 @@ func serve(ports []string) error {
 		go func() {
 			b := make([]byte, 2048)
 			for {
-				n, from, err := u.ReadFrom(b)
+				_, from, err := u.ReadFrom(b)
 				if err != nil {
 					continue
 				}
-				_ = n
 				name, _ := os.Hostname()
 				fmt.Println("udp from", from)
 				_, _ = u.WriteTo([]byte(fmt.Sprintf("peer=%s host=%s", addressOf(from), name)), from)

@@ -245,15 +245,15 @@ func run() error {
 		return err
 	}
 	var t strings.Builder
-	fmt.Fprintf(&t, "%d interleaved rounds on %d processors, Linux %s; milliseconds of wall time, with the start of every program.\n\n", *rounds, runtime.NumCPU(), kernel())
-	t.WriteString("| | tare-net, median | p90 | CNI bridge+portmap, median | p90 | median of the ratios |\n|---|---|---|---|---|---|\n")
+	fmt.Fprintf(&t, "%d interleaved rounds on %d processors that %s other programs waited for, Linux %s; milliseconds of wall time, with the start of every program.\n\n", *rounds, runtime.NumCPU(), load(), kernel())
+	t.WriteString("| | tare-net, median | p90 | CNI bridge+portmap, median | p90 | ratio of the medians | median of the ratios |\n|---|---|---|---|---|---|---|\n")
 	row := func(what string, a, c series, r []float64) {
 		sort.Float64s(r)
-		fmt.Fprintf(&t, "| %s | %s | %s | %s | %s | **1/%.1f** |\n", what, ms(a.at(.5)), ms(a.at(.9)), ms(c.at(.5)), ms(c.at(.9)), r[len(r)/2])
+		fmt.Fprintf(&t, "| %s | %s | %s | %s | %s | **1/%.1f** | 1/%.1f |\n", what, ms(a.at(.5)), ms(a.at(.9)), ms(c.at(.5)), ms(c.at(.9)), float64(c.at(.5))/float64(a.at(.5)), r[len(r)/2])
 	}
 	row("attach", attach, cniAdd, ratioUp)
 	row("detach", detach, cniDel, ratioDown)
-	fmt.Fprintf(&t, "| processor time of both | %s | | %s | | **1/%.1f** |\n", ms(cpuUs/time.Duration(*rounds)), ms(cpuThem/time.Duration(*rounds)), float64(cpuThem)/float64(cpuUs))
+	fmt.Fprintf(&t, "| processor time of both | %s | | %s | | **1/%.1f** | |\n", ms(cpuUs/time.Duration(*rounds)), ms(cpuThem/time.Duration(*rounds)), float64(cpuThem)/float64(cpuUs))
 	fmt.Fprintf(&t, "\n100 attaches started at once took %s ms, 100 detaches %s ms. With %d containers attached, an attach took %s ms (median of %d), %.2f times the one above.\n",
 		ms(hundredUp), ms(hundredDown), *live, ms(many.at(.5)), len(many), float64(many.at(.5))/float64(attach.at(.5)))
 	fmt.Print(t.String())
@@ -344,6 +344,13 @@ func (b *bench) many(n int) (series, error) {
 		}
 	}
 	return s, nil
+}
+
+// load is the number of runnable processes, averaged over a minute.
+func load() string {
+	b, _ := os.ReadFile("/proc/loadavg")
+	one, _, _ := strings.Cut(string(b), " ")
+	return one
 }
 
 func kernel() string {
