@@ -61,7 +61,11 @@ next:
 		line = append(append(line, " +"...), c...)
 		wanted = append(wanted, line[len(line)-len(c)-1:])
 	}
-	if writeAt(dirfd, "cgroup.subtree_control", line[1:]) == nil {
+	switch err := writeAt(dirfd, "cgroup.subtree_control", line[1:]); err {
+	case nil, unix.EBUSY, unix.EOPNOTSUPP:
+		// The latter two: the cgroup has processes, or is part of a threaded tree.
+		// It would still take the controllers that work on threads, and become the
+		// root of a threaded tree itself, in which no container can live.
 		return
 	}
 	for _, w := range wanted { // one that is refused spoils the whole line

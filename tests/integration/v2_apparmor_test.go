@@ -59,3 +59,29 @@ func TestV2AppArmorMissing(t *testing.T) {
 		t.Errorf("something was done before: %s", r.Stderr)
 	}
 }
+
+// TestV2AppArmorExec: a process that is executed in a container has the profile of
+// the container, or its own.
+func TestV2AppArmorExec(t *testing.T) {
+	name := "tare-exec-" + strings.TrimSuffix(tag, "-")
+	loadProfile(t, name)
+	for _, own := range []string{"", name} {
+		b := newBox(t, prober("pause"))
+		b.allow = []string{"tmp/new", "work/new"}
+		b.spec.Process.ApparmorProfile = own
+		b.launch()
+		words := []string{"exec"}
+		if own == "" {
+			words = append(words, "--apparmor", name)
+		}
+		r := b.parse(b.ok(append(words, b.id, "/prober", "create:/work/new", "create:/tmp/new", "read:/proc/self/attr/current")...).Stdout)
+		expect(t, "label", strings.TrimSpace(r.result("read:/proc/self/attr/current").Data), name+" (enforce)")
+		expect(t, "errno of what the profile denies", r.result("create:/work/new").Err, int(unix.EACCES))
+		expect(t, "errno of what it allows", r.result("create:/tmp/new").Err, 0)
+		if own == "" {
+			expect(t, "label of the container", strings.TrimSpace(readText(t, procPath(b.pid, "attr/current"))), "unconfined")
+			b.refused([]string{"process.apparmorProfile", "not-loaded", "is not loaded"}, "exec", "--apparmor", "not-loaded", b.id, "/prober")
+		}
+		b.remove("--force")
+	}
+}
