@@ -29,6 +29,7 @@ const (
 const (
 	compilerProgram = "tare-seccomp"
 	compilerEnv     = "TARE_SECCOMP"
+	selfEnv         = "TARE_SELF" // see package whole
 )
 
 // compilerWait bounds a compilation: libseccomp 2.5 never ends on some profiles.
@@ -82,6 +83,9 @@ func compilerPath() (string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", err
+	}
+	if in := os.Getenv(selfEnv); strings.HasPrefix(self, "/memfd:") && filepath.IsAbs(in) {
+		self = in // the second half of the program is executed from memory
 	}
 	dir := filepath.Dir(self)
 	places := []string{filepath.Join(dir, compilerProgram), filepath.Join(filepath.Dir(dir), "libexec", "tare", compilerProgram)}

@@ -23,6 +23,10 @@ import (
 	"github.com/tare-oci/tare/internal/sealed"
 )
 
+// SelfEnv is the environment variable that tells the whole where the file is that
+// it came with: it has none of its own.
+const SelfEnv = "TARE_SELF"
+
 // Exec replaces this program by the whole, called by the same name with the same
 // arguments. It returns only if that is not possible.
 func Exec() error {
@@ -36,6 +40,10 @@ func Exec() error {
 	}
 	// syscall.Exec also puts back the limit of open files that this process was
 	// started with.
-	err = syscall.Exec("/proc/self/fd/"+strconv.Itoa(fd), os.Args, os.Environ())
+	env := os.Environ()
+	if self, err := os.Executable(); err == nil {
+		env = append(env, SelfEnv+"="+self)
+	}
+	err = syscall.Exec("/proc/self/fd/"+strconv.Itoa(fd), os.Args, env)
 	return fmt.Errorf("execute the second half of tare: %w", err)
 }
