@@ -9,7 +9,7 @@ import (
 
 // network is what pods get: a bridge of their own, without a way out.
 const network = `{"cniVersion": "0.4.0", "name": "pods", "plugins": [
- {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/16"}]]}}]}`
+ {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.77.0.0/16"}]]}}]}`
 
 // needContainerd starts the daemon and imports the images.
 func needContainerd(t *testing.T) {
