@@ -12,6 +12,12 @@ func (c *compiler) emitDeviceFilter() {
 	if c.rootless() || c.Facts.Cgroup.With("devices") >= 0 {
 		return
 	}
+	// Nor is an ordinary user allowed to, who can make no node and opens no device
+	// that is not open to him anyway. Root without the capability gets an error.
+	const sysAdmin, netAdmin, bpf = 1 << 21, 1 << 12, 1 << 39
+	if caps := c.Facts.Caps; c.Facts.EUID != 0 && caps&sysAdmin == 0 && (caps&bpf == 0 || caps&netAdmin == 0) {
+		return
+	}
 	for i := range c.cgroups {
 		if !c.cgroups[i].V2 {
 			continue

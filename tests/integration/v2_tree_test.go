@@ -311,6 +311,9 @@ func TestV2Rootless(t *testing.T) {
 			b.must(os.Chown(dir+f, ordinary, ordinary))
 		}
 	}
+	// As systemd does it for the manager of a user.
+	b.must(os.WriteFile(v2Root+"/cgroup.subtree_control", []byte("+pids +memory"), 0))
+	b.must(os.WriteFile(top+"/cgroup.subtree_control", []byte("+pids +memory"), 0))
 	b.enterCgroup(top + "/session")
 	b.spec.Linux.CgroupsPath = path + "/c"
 	b.spec.Linux.Resources = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(4))}, Memory: &specs.LinuxMemory{Limit: ptr(int64(32 << 20))}}
@@ -328,4 +331,24 @@ func TestV2Rootless(t *testing.T) {
 	b.must(os.Remove(b.dir + "/io/pid"))
 	b.spec.Linux.CgroupsPath = ""
 	b.createFails("linux.resources.memory.limit")
+}
+
+// TestV2BesideProcesses: below a cgroup with processes there is place for a
+// container without limits, and no controller is turned on there that would make
+// it a threaded one.
+func TestV2BesideProcesses(t *testing.T) {
+	b := newV2Box(t, prober("quiet"))
+	const path = "/tare-busy"
+	b.must(os.Mkdir(v2Root+path, 0o755))
+	h := hold(b, 0)
+	b.must(os.WriteFile(v2Root+path+"/cgroup.procs", []byte(strconv.Itoa(h.pid)), 0))
+	b.spec.Linux.CgroupsPath = path + "/c"
+	expect(t, "exit code", b.run().Code, 0)
+	expect(t, "type", strings.TrimSpace(readText(t, v2Root+path+"/cgroup.type")), "domain")
+	expect(t, "what is passed on", strings.TrimSpace(readText(t, v2Root+path+"/cgroup.subtree_control")), "")
+	b.spec.Linux.Resources.Pids = &specs.LinuxPids{Limit: ptr(int64(5))}
+	b.writeConfig()
+	b.refused([]string{"linux.resources.pids.limit"}, "create", "--bundle", b.bundle, b.id)
+	b.must(os.WriteFile(v2Root+"/cgroup.procs", []byte(strconv.Itoa(h.pid)), 0))
+	b.must(os.Remove(v2Root + path))
 }
