@@ -222,8 +222,13 @@ HANDLER(gate)
 			c->slots[i] = -EBADF;
 	c->sync = -EBADF;
 	c->gated = 1;
-	/* What has been read of the plan would be read again if it were needed. */
-	(void)sys3(__NR_madvise, c->plan, c->plan_size, 4 /* MADV_DONTNEED */);
+	if (!c->filtered) { /* a filter need not allow what only saves memory */
+		/* What has been read of the plan would be read again if it were needed; pages
+		 * of the stack below this function hold nothing any more. */
+		ulong below = ((ulong)__builtin_frame_address(0) - 1024) & ~4095ul;
+		(void)sys3(__NR_madvise, c->plan, c->plan_size, 4 /* MADV_DONTNEED */);
+		(void)sys3(__NR_madvise, below - 65536, 65536, 4);
+	}
 	long n = sys_read(gate, &b, 1);
 	if (n != 1)
 		return fail(c, STEP_READ, n < 0 ? n : -EPIPE);
