@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -107,11 +108,15 @@ func TestExecInitialCPUs(t *testing.T) {
 
 // pinned has the runtime called from CPU 0 alone.
 func (b *box) pinned(t *testing.T) {
+	runtime.LockOSThread() // it is the thread that is bound, and set free again
 	var old, one unix.CPUSet
 	b.must(unix.SchedGetaffinity(0, &old))
 	one.Set(0)
 	b.must(unix.SchedSetaffinity(0, &one))
-	t.Cleanup(func() { _ = unix.SchedSetaffinity(0, &old) })
+	t.Cleanup(func() {
+		_ = unix.SchedSetaffinity(0, &old)
+		runtime.UnlockOSThread()
+	})
 }
 
 // TestExecCgroup: --cgroup names a directory below the container's, and is never
