@@ -107,6 +107,18 @@ var rules = []*rule{
 		aspect: re(`^(capabilities\.|dumpable)`),
 	},
 
+	// A peer refuses what tare takes.
+	{
+		why:   "runc 1.1 looks for its own descriptors in the container's /proc, and runs no container without one",
+		right: "tare", where: "config.md#mounts is optional", peer: "runc", field: "mounts",
+		aspect: ofVerdict, tare: re(`^takes it`), other: re(`/proc/self/fd: no such file`),
+	},
+	{
+		why:   "crun 1.8 demands mounts",
+		right: "tare", where: "config.md#mounts is optional", peer: "crun", field: "mounts",
+		aspect: ofVerdict, tare: re(`^takes it`), other: re(`no 'mounts' block specified`),
+	},
+
 	// tare refuses what a peer takes.
 	{
 		why:   "crun's reader of JSON takes values of wrong types, and leaves them out or converts them",
