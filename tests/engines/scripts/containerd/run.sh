@@ -4,7 +4,7 @@
 for n in 0 1 42 126 127 137; do
 	code crun --rm "$BOX" "$N" sh -c "exit $n"
 done
-code crun --rm "$BOX" "$N" sh -c 'exec 2>&1; kill -9 $$; sleep 9 & kill -9 $!; wait $!; echo "child $?"'
+code crun --rm "$BOX" "$N" sh -c 'exec 2>/dev/null; kill -9 $$; sleep 9 & kill -9 $!; wait $!; echo "child $?"'
 has 'executable file not found' crun --rm "$BOX" "$N" nothing-there
 has 'no such file or directory' crun --rm "$BOX" "$N" /nothing/there
 has 'permission denied' crun --rm "$BOX" "$N" /noexec
