@@ -7,14 +7,14 @@ cat >Dockerfile <<'END'
 FROM box
 ARG WHAT=nothing
 ENV A=b
-WORKDIR /work
+WORKDIR /srv
 COPY Dockerfile .
 RUN echo "$WHAT $A" >said && id -u >who && test -e Dockerfile
 RUN head -c 2000000 /dev/zero | wc -c >counted
 USER 1000
 RUN id -u >/tmp/who
 RUN ["/bin/sh", "-c", "echo exec form >/tmp/form"]
-CMD cat /work/said /work/who /work/counted /tmp/who /tmp/form
+CMD cat /srv/said /srv/who /srv/counted /tmp/who /tmp/form
 END
 printf 'FROM box\nRUN echo spoken; exit 9\n' >Bad
 printf 'FROM box\nRUN nothing-there\n' >Missing

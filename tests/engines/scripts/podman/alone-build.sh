@@ -4,12 +4,12 @@
 cat >Dockerfile <<'END'
 FROM localhost/box
 ENV A=b
-WORKDIR /work
+WORKDIR /srv
 COPY Dockerfile .
 RUN echo "$A" >said && id -u >who && test -e Dockerfile
 USER 1000
 RUN id -u >/tmp/who
-CMD cat /work/said /work/who /tmp/who
+CMD cat /srv/said /srv/who /tmp/who
 END
 printf 'FROM localhost/box\nRUN echo spoken; exit 9\n' >Bad
 podman --runtime "$RT" build -q --network none -t "$N" . >/dev/null
