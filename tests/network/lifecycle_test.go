@@ -231,43 +231,78 @@ func TestN61KilledInEachStep(t *testing.T) {
 	}
 }
 
+// victims are what is killed at random, how often, and how often when all that is
+// asked for is run.
+var victims = []struct {
+	name        string
+	filter      string
+	rounds, all int
+}{
+	{"hook", "nftables", 50, 50},
+	{"hook, iptables", "iptables", 12, 50},
+	{"hook, cni", "", 12, 50},
+	{"tare", "nftables", 8, 20},
+	{"runc", "nftables", 6, 20},
+	{"crun", "nftables", 6, 20},
+	{"tare, iptables", "iptables", 6, 20},
+	{"tare, cni", "", 6, 20},
+}
+
 // N-61: the hook and the runtime are killed at random moments.
 func TestN61KilledAtRandom(t *testing.T) {
-	for _, victim := range []string{"hook", "tare", "runc", "crun"} {
-		t.Run(victim, func(t *testing.T) {
+	for _, v := range victims {
+		t.Run(v.name, func(t *testing.T) {
 			l := newLab(t)
 			l.leaky = true
+			victim, _, _ := strings.Cut(v.name, ",")
 			if victim != "hook" {
 				if runtimes[victim] == "" {
 					t.Skip(victim + " is not installed")
 				}
 				l.runtime = victim
 			}
-			l.web("")
-			l.box("first", "networks=web").up()
-			before := l.picture() + strings.Join(l.files(), "\n")
-			rounds := 12
-			if victim == "hook" {
-				rounds = 50
+			switch v.filter {
+			case "":
+				l.plugins("")
+			case "iptables":
+				need(t, "iptables-nft")
+				l.env = []string{"TARE_NET_IPTABLES=nft"}
+				l.keepsTables("nft")
+				fallthrough
+			default:
+				l.web(`"firewall": "` + v.filter + `"`)
 			}
-			for i := range rounds {
-				c := l.box(fmt.Sprint("r", i), "networks=web", "ports=8080:80")
+			words := []string{"networks=web", "ports=8080:80"}
+			l.box("once", words...).up().down() // the chains that plugins never remove
+			// It is killed in the time that it needs.
+			start := time.Now()
+			if victim == "hook" {
+				l.tn("attach", "first", itoa(l.sleeper()), words[0], "ports=8081:80")
+			} else {
+				l.box("first", words[0]).up()
+			}
+			span := time.Since(start)
+			here := func() string { return l.picture() + strings.Join(l.files(), "\n") + l.leases() }
+			before := here()
+			during := 0
+			for i := range full(v.rounds, v.all) {
+				c := l.box(fmt.Sprint("r", i), words...)
+				var cmd *exec.Cmd
 				if victim == "hook" {
-					pid := itoa(l.sleeper())
-					cmd := exec.Command("nsenter", append([]string{"--net=/run/netns/" + l.h, l.hook}, l.hookArgs("attach", c.id, pid, "networks=web", "ports=8080:80")[1:]...)...)
-					l.must(cmd.Start())
-					time.Sleep(time.Duration(rand.IntN(25000)) * time.Microsecond)
-					_ = cmd.Process.Kill()
-					_ = cmd.Wait()
-					l.tn("gc")
-					l.tn("detach", c.id) // it may have finished
+					cmd = exec.Command("nsenter", append([]string{"--net=/run/netns/" + l.h, l.hook}, l.hookArgs("attach", c.id, itoa(l.sleeper()), "networks=web", "ports=8080:80")[1:]...)...)
 				} else {
 					c.write()
-					cmd := exec.Command("nsenter", "--net=/run/netns/"+l.h, runtimes[victim], "--root", c.root, "create", "--bundle", c.bundle, c.id)
-					l.must(cmd.Start())
-					time.Sleep(time.Duration(rand.IntN(60000)) * time.Microsecond)
-					_ = cmd.Process.Kill()
-					_ = cmd.Wait()
+					cmd = exec.Command("nsenter", "--net=/run/netns/"+l.h, runtimes[victim], "--root", c.root, "create", "--bundle", c.bundle, c.id)
+				}
+				cmd.Env = append(os.Environ(), l.env...)
+				l.must(cmd.Start())
+				time.Sleep(rand.N(span))
+				_ = cmd.Process.Kill()
+				_ = cmd.Wait()
+				if cmd.ProcessState.ExitCode() == -1 { // it had not finished
+					during++
+				}
+				if victim != "hook" {
 					c.alive = true
 					c.oci("delete", "--force", c.id)
 					c.alive = false
@@ -275,9 +310,20 @@ func TestN61KilledAtRandom(t *testing.T) {
 				}
 				l.waitFor("gc after a kill", func() bool {
 					l.tn("gc")
-					return l.picture()+strings.Join(l.files(), "\n") == before
+					if victim == "hook" {
+						l.tn("detach", c.id) // it may have finished
+					}
+					return here() == before
 				})
 			}
+			t.Logf("%d of %d were killed before their end", during, full(v.rounds, v.all))
+			if during == 0 {
+				t.Error("none was killed before its end")
+			}
+			if victim == "hook" {
+				l.tn("detach", "first")
+			}
+			l.endPlugins()
 		})
 	}
 }

@@ -99,7 +99,7 @@ func short(v uint16) []byte { return append(binary.BigEndian.AppendUint16(nil, v
 // tables or the network's chains are missing they are made first.
 func (f *Filter) Attach(n firewall.Network, e firewall.Endpoint) error {
 	try := func() error {
-		f.networkElements(n) // also proves that the chains are there
+		f.proof(n)
 		for _, s := range f.of(n, e) {
 			if err := f.c.SetAddElements(s.set, s.els); err != nil {
 				return err
@@ -118,6 +118,18 @@ func (f *Filter) Attach(n firewall.Network, e firewall.Endpoint) error {
 		return fmt.Errorf("nf_tables: a port, floating address or address is already mapped to another container: %w", err)
 	}
 	return f.fail(err)
+}
+
+// proof adds an element of the network that is there already: the batch fails with
+// ENOENT where the network's chains have been flushed. One is enough, for they are
+// made in one batch; each costs a message, and its answer.
+func (f *Filter) proof(n firewall.Network) {
+	if n.Routed {
+		return
+	}
+	all := f.linkElements(n, n.Bridge)
+	e := all[len(all)-1]
+	_ = f.c.SetAddElements(e.set, e.els) // fails for anonymous sets only
 }
 
 // Detach removes the elements of a container. The kernel compares keys alone,
