@@ -44,8 +44,11 @@ func TestN40Device(t *testing.T) {
 
 // N-41: without a bridge.
 func TestN41PointToPoint(t *testing.T) {
-	l := newLab(t)
-	l.network("p2p", `"driver": "ptp", "subnets": [{"subnet": "172.26.0.0/24"}, {"subnet": "fd00:26::/64"}]`)
+	filters(t, pointToPoint)
+}
+
+func pointToPoint(t *testing.T, l *lab, filter string) {
+	l.network("p2p", filter+`, "driver": "ptp", "subnets": [{"subnet": "172.26.0.0/24"}, {"subnet": "fd00:26::/64"}]`)
 	l.server(l.w, "80")
 	a, b := l.box("a", "networks=p2p", "ports=8080:80").up(), l.box("b", "networks=p2p").up()
 	if out := a.in("ip", "addr").out; !strings.Contains(out, "172.26.0.2/32") {
@@ -58,6 +61,9 @@ func TestN41PointToPoint(t *testing.T) {
 		"world 6":     {a.ask("tcp", "[2001:db8:1::2]:80"), "2001:db8:1::1"},
 		"published":   {l.ask(l.w, "tcp", "203.0.113.1:8080"), "203.0.113.2"},
 		"host":        {l.ask(l.h, "tcp", a.ip4()+":80"), "172.26.0.1"},
+		"localhost":   {l.ask(l.h, "tcp", "127.0.0.1:8080"), "172.26.0.1"},
+		"itself":      {a.ask("tcp", "203.0.113.1:8080"), "172.26.0.1"},
+		"its service": {b.ask("tcp", "203.0.113.1:8080"), "172.26.0.1"},
 	} {
 		if got[0] != got[1] {
 			t.Errorf("%s: peer is %q, want %q", what, got[0], got[1])
@@ -66,6 +72,46 @@ func TestN41PointToPoint(t *testing.T) {
 	l.ip("-n", l.w, "route", "add", "172.26.0.0/24", "via", "203.0.113.1")
 	if p := l.ask(l.w, "tcp", a.ip4()+":80", shortly); p != "" {
 		t.Errorf("routed from outside: %q", p)
+	}
+	if r := l.net("check"); r.code != 0 {
+		t.Errorf("check: %s", r.err)
+	}
+	// A foreign sender gets no further than the host's end of its link.
+	received := func() (n int) {
+		_, rest, _ := strings.Cut(l.in(l.w, "ip", "-s", "-j", "link", "show", "eth0").out, `"rx":{"bytes":`)
+		_, rest, _ = strings.Cut(rest, `"packets":`)
+		_, _ = fmt.Sscanf(rest, "%d", &n)
+		return n
+	}
+	for from, pass := range map[string]bool{a.ip4(): true, "172.99.0.1": false} {
+		before := received()
+		f := udpFrame(t, linksOf(t, l.in(l.h, "ip", "-j", "addr"))[a.legs()[0].Link].Address, a.legs()[0].MAC, from, "203.0.113.2", 9)
+		a.in(append([]string{peerAt, "frame", "eth0"}, repeat(f, 20)...)...)
+		if n := received() - before; (n >= 20) != pass {
+			t.Errorf("%d of 20 frames from %s have reached the world", n, from)
+		}
+	}
+	// Another network is let in by its address only if it is not isolated.
+	l.web(filter + `, "isolate": false`)
+	w := l.box("w", "networks=web").up()
+	if p := a.ask("tcp", w.ip4()+":80"); p != a.ip4() {
+		t.Errorf("to an open network: peer is %q, want %q", p, a.ip4())
+	}
+	if p := w.ask("tcp", a.ip4()+":80", shortly); p != "" {
+		t.Errorf("into an isolated network: %q", p)
+	}
+	l.network("open", filter+`, "driver": "ptp", "subnets": [{"subnet": "172.24.0.0/24"}], "isolate": false`)
+	o := l.box("o", "networks=open").up()
+	if p := w.ask("tcp", o.ip4()+":80"); p != w.ip4() {
+		t.Errorf("into an open network: %q, want %q", p, w.ip4())
+	}
+	l.network("shut", filter+`, "driver": "ptp", "subnets": [{"subnet": "172.25.0.0/24"}], "internal": true, "hostAccess": false, "icc": false`)
+	c, d := l.box("c", "networks=shut").up(), l.box("d", "networks=shut").up()
+	l.server(l.h, "90")
+	for what, to := range map[string]string{"world": "203.0.113.2:80", "neighbour": d.ip4() + ":80", "host": "172.25.0.1:90", "another network": o.ip4() + ":80"} {
+		if p := c.ask("tcp", to, shortly); p != "" {
+			t.Errorf("from a closed network to the %s: %q", what, p)
+		}
 	}
 }
 
