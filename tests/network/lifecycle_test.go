@@ -194,14 +194,27 @@ func TestN09EachStepFails(t *testing.T) {
 // N-61: killed in each step, of the way there and back; then gc. The neighbour
 // is not touched.
 func TestN61KilledInEachStep(t *testing.T) {
+	for _, filter := range []string{"nftables", "iptables"} {
+		t.Run(filter, func(t *testing.T) { killedInEachStep(t, filter) })
+	}
+}
+
+func killedInEachStep(t *testing.T, filter string) {
 	l := newLab(t)
 	l.leaky = true
-	l.web("")
+	var flavour []string
+	if filter == "iptables" {
+		need(t, "iptables-nft")
+		flavour = []string{"TARE_NET_IPTABLES=nft"}
+		l.env = flavour
+		l.keepsTables("nft")
+	}
+	l.web(`"firewall": "` + filter + `"`)
 	l.box("alive", "networks=web", "ports=9090:80").up()
 	l.hook = faulty
 	before := l.picture() + strings.Join(l.files(), "\n")
 	for _, step := range append(steps, "detach-begin", "detach-rules", "detach-lease") {
-		l.env = []string{"TARE_NET_FAULT=kill:" + step}
+		l.env = append([]string{"TARE_NET_FAULT=kill:" + step}, flavour...)
 		c := l.box("k-"+step, strings.Fields(everything)...).capability("CAP_NET_ADMIN")
 		r := c.tryCreate()
 		if strings.HasPrefix(step, "detach") {
@@ -214,7 +227,7 @@ func TestN61KilledInEachStep(t *testing.T) {
 			t.Errorf("%s: created", step)
 			c.down()
 		}
-		l.env = nil
+		l.env = flavour
 		l.waitFor("gc after a kill at "+step, func() bool {
 			l.tn("gc")
 			return l.picture()+strings.Join(l.files(), "\n") == before
