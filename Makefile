@@ -68,7 +68,7 @@ init: $(INIT_BIN)/$(GOARCH)/init ## compile only the init
 .PHONY: tare
 tare: $(INIT_BIN)/$(GOARCH)/init ## build tare (GOARCH=arm64 for the other machine)
 	GOARCH=$(GOARCH) $(GO_BUILD) -tags $(GO_TAGS) -o $(WHOLE)/$(GOARCH)/tare .
-	GOARCH=$(GOARCH) $(GO_BUILD) -tags tare_front -o $(TARE) .
+	GOARCH=$(GOARCH) CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -buildvcs=false -ldflags '$(GO_LD) -E tare_entry' -tags tare_front -o $(TARE) .
 
 # The one program with a C library. Machines without libseccomp's header do without.
 .PHONY: tare-seccomp
