@@ -44,6 +44,7 @@ e2fsprogs                  mkfs.ext4
 dbus-daemon                dbus-daemon
 iproute2                   ip
 nftables                   nft
+ufw                        ufw
 "
 case $goal in
 build) wanted=$build ;;

@@ -75,7 +75,7 @@ var rooms = map[string]room{
 		other: []string{specs, xsys},
 	},
 	"hooks/network/cmd": {why: "flags, streams and exit codes of tare-net",
-		own: []string{"hooks/network", "hooks/network/config", "hooks/network/proxy", "hooks/network/record", "internal/version"}},
+		own: []string{"hooks/network", "hooks/network/config", "hooks/network/proxy", "hooks/network/record", "internal/entry", "internal/version"}},
 	"hooks/network/config":       {why: "reads files and words; knows no kernel", std: append([]string{"embed", "encoding/json", "fmt", "io", "net", "net/netip", "os", "path/filepath"}, pure...)},
 	"hooks/network/record":       {why: "files of the state directory", own: []string{"hooks/network/config"}, other: []string{xsys}},
 	"hooks/network/ipam":         {why: "leases are files", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{xsys}},

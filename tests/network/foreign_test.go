@@ -1,12 +1,15 @@
 package network
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // N-34: beside a Docker daemon, whose rules drop what they do not know.
@@ -78,5 +81,73 @@ func TestN34Docker(t *testing.T) {
 	if after := rules(); strings.Contains(after, "tare-net") {
 		t.Errorf("left in Docker's rules:\n%s", after)
 	}
+	l.before = l.picture()
+}
+
+// N-34: ufw is left alone, and what it would drop passes.
+func TestN34Ufw(t *testing.T) {
+	need(t, "ufw")
+	l := newLab(t)
+	// Its configuration as it was installed; what it writes is seen by nobody else.
+	l.must(os.MkdirAll(l.dir+"/ufw", 0o755))
+	l.must(os.MkdirAll(l.dir+"/ufw-work", 0o755))
+	l.must(unix.Mount("overlay", "/etc/ufw", "overlay", 0, fmt.Sprintf("lowerdir=/etc/ufw,upperdir=%[1]s/ufw,workdir=%[1]s/ufw-work", l.dir)))
+	_, there := os.Stat("/run/ufw.lock")
+	t.Cleanup(func() {
+		if err := unix.Unmount("/etc/ufw", 0); err != nil {
+			t.Error(err)
+		}
+		if there != nil {
+			_ = os.Remove("/run/ufw.lock") // made by ufw, if at all
+		}
+	})
+	ufw := func(args ...string) string {
+		t.Helper()
+		r := l.in(l.h, append([]string{"ufw"}, args...)...)
+		if r.code != 0 {
+			t.Fatalf("ufw %s: %s%s", strings.Join(args, " "), r.out, r.err)
+		}
+		return r.out
+	}
+	ufw("--force", "enable")
+	ufw("reload") // which makes more rules than enable
+	l.server(l.w, "80")
+	rules := func() string {
+		return l.in(l.h, "iptables", "-S").out + l.in(l.h, "ip6tables", "-S").out + l.in(l.h, "iptables", "-t", "nat", "-S").out
+	}
+	if !strings.Contains(rules(), "-P FORWARD DROP") {
+		t.Fatalf("ufw drops nothing:\n%s", rules())
+	}
+	before := rules()
+	l.before = l.picture()
+	l.web("")
+	c := l.box("c1", "networks=web", "ports=8080:80").up()
+	l.works(c, "with ufw")
+	ufw("reload")
+	l.works(c, "after ufw reload")
+	if r := l.net("check"); r.code != 0 {
+		t.Errorf("check: %s", r.err)
+	}
+	if now := ufw("status"); !strings.Contains(now, "Status: active") {
+		t.Errorf("ufw says: %s", now)
+	}
+	c.down()
+	l.tn("net", "rm", "web")
+	if after := rules(); after != before {
+		t.Errorf("left in ufw's rules:\n%s", difference(before, after))
+	}
+	// Enabled later, it cuts off what was there; that is found, and mended.
+	ufw("disable")
+	l.web("")
+	c = l.box("c2", "networks=web", "ports=8080:80").up()
+	l.works(c, "without ufw")
+	ufw("--force", "enable")
+	if r := l.net("check"); r.code != 1 || !strings.Contains(r.err, "policy DROP") {
+		t.Errorf("check: %d %s", r.code, r.err)
+	}
+	l.tn("reload")
+	l.works(c, "after reload")
+	c.down()
+	l.tn("net", "rm", "web")
 	l.before = l.picture()
 }
