@@ -41,16 +41,30 @@ func TestN55Bandwidth(t *testing.T) {
 				c.in("tc", "qdisc", "del", "dev", "eth0", "root")
 			}
 			for _, verb := range []string{"pour", "drain"} {
-				if rate := measure(verb); rate < 16*0.9 || rate > 16*1.1 {
-					t.Errorf("%s: %.1f Mbit/s of 16", verb, rate)
-				} else {
-					t.Logf("%s: %.1f Mbit/s of 16", verb, rate)
-				}
+				l.held(verb, 16, func() float64 { return measure(verb) })
 			}
 			if leg := c.legs()[0]; (leg.IFB != "") != capable {
 				t.Errorf("ifb: %q", leg.IFB)
 			}
 		})
+	}
+}
+
+// held demands that a rate is within 10 % of its limit, in Mbit/s. One that is
+// lower is measured again: that may be other work of this machine, and no limit
+// lets through more than it should because of it.
+func (l *lab) held(what string, limit float64, measure func() float64) {
+	l.t.Helper()
+	for try := 0; ; try++ {
+		rate := measure()
+		if rate >= limit*0.9 && rate <= limit*1.1 {
+			l.t.Logf("%s: %.1f Mbit/s of %.0f", what, rate, limit)
+			return
+		}
+		if rate > limit || try == 4 {
+			l.t.Errorf("%s: %.1f Mbit/s of %.0f", what, rate, limit)
+			return
+		}
 	}
 }
 
@@ -214,20 +228,19 @@ func TestN52Rates(t *testing.T) {
 		mbit  float64
 		size  int
 	}{"a": {0x10010, 16, 4 << 20}, "b": {0x10011, 4, 1 << 20}} {
-		b := l.hostNet(id, c.class)
-		b.spec.Process.Args = []string{"/peer", "pour", "203.0.113.2:80", strconv.Itoa(c.size)}
-		b.write()
-		r := b.oci("run", "--bundle", b.bundle, b.id)
-		b.alive = true
-		s, err := strconv.ParseFloat(strings.TrimSpace(r.out), 64)
-		if err != nil {
-			t.Fatalf("%s: %s%s", id, r.out, r.err)
-		}
-		if rate := float64(c.size) * 8 / s / 1e6; rate < c.mbit*0.9 || rate > c.mbit*1.1 {
-			t.Errorf("%s: %.1f Mbit/s of %.0f", id, rate, c.mbit)
-		} else {
-			t.Logf("%s: %.1f Mbit/s of %.0f", id, rate, c.mbit)
-		}
+		l.held(id, c.mbit, func() float64 {
+			b := l.hostNet(id, c.class)
+			b.spec.Process.Args = []string{"/peer", "pour", "203.0.113.2:80", strconv.Itoa(c.size)}
+			b.write()
+			r := b.oci("run", "--bundle", b.bundle, b.id)
+			b.alive = true
+			defer b.destroy()
+			s, err := strconv.ParseFloat(strings.TrimSpace(r.out), 64)
+			if err != nil {
+				t.Fatalf("%s: %s%s", id, r.out, r.err)
+			}
+			return float64(c.size) * 8 / s / 1e6
+		})
 	}
 }
 
@@ -245,11 +258,14 @@ func TestN53BridgedClass(t *testing.T) {
 			t.Errorf("1:11 has %d packets more", n)
 		}
 		const size = 1 << 20
-		r := c.in(peerAt, "pour", "203.0.113.2:80", strconv.Itoa(size))
-		s, _ := strconv.ParseFloat(strings.TrimSpace(r.out), 64)
-		if rate := size * 8 / s / 1e6; rate < 4*0.9 || rate > 4*1.1 {
-			t.Errorf("%.1f Mbit/s of 4 %s", rate, r.err)
-		}
+		l.held("1:11", 4, func() float64 {
+			r := c.in(peerAt, "pour", "203.0.113.2:80", strconv.Itoa(size))
+			s, err := strconv.ParseFloat(strings.TrimSpace(r.out), 64)
+			if err != nil {
+				t.Fatal(r.err)
+			}
+			return size * 8 / s / 1e6
+		})
 	})
 }
 
