@@ -110,7 +110,7 @@ var rooms = map[string]room{
 	"internal/entry":     {why: "it is initialised before every package that does anything, because it imports none", std: []string{"runtime"}},
 	"internal/aside":     {why: "it is initialised before package syscall because it imports nothing of the standard library", own: []string{"internal/entry"}, std: []string{"unsafe"}},
 	"internal/catch":     {why: "a leaf: a signal handler and a pipe", std: []string{"os", "syscall", "unsafe"}},
-	"internal/sealed":    {why: "a leaf: one kind of file", other: []string{xsys}, std: []string{"fmt"}},
+	"internal/sealed":    {why: "a leaf: one kind of file", other: []string{xsys}, std: []string{"fmt", "io"}},
 	"internal/initbin":   {why: "hands out the embedded init as a sealed file", own: []string{"internal/sealed"}, std: []string{"embed", "errors", "runtime", "io/fs"}},
 	"internal/probe":     {why: "the one room that looks at the host to learn facts", own: []string{"internal/facts", "internal/sys"}, other: []string{xsys}},
 	"internal/cgroup":    {why: "one kernel subject", own: []string{"internal/sys", "internal/facts"}, other: []string{xsys}},
