@@ -244,6 +244,45 @@ func TestN52Rates(t *testing.T) {
 	}
 }
 
+// N-52: a guaranteed share: both have what they are promised while they compete,
+// and one alone may have it all.
+func TestN52Share(t *testing.T) {
+	l := newLab(t)
+	l.netCls()
+	l.network("host", `"driver": "host", "shape": {"device": "up0", "rate": "20mbit", "default": "1:10", "classes": {
+		"1:10": {"rate": "16mbit", "ceil": "20mbit"}, "1:11": {"rate": "4mbit", "ceil": "20mbit"}}}`)
+	l.server(l.w, "80")
+	n := 0
+	pour := func(class uint32, size int) func() float64 {
+		n++
+		b := l.hostNet("s"+itoa(n), class)
+		b.spec.Process.Args = []string{"/peer", "pour", "203.0.113.2:80", strconv.Itoa(size)}
+		b.write()
+		return func() float64 {
+			r := b.oci("run", "--bundle", b.bundle, b.id)
+			b.alive = true
+			s, err := strconv.ParseFloat(strings.TrimSpace(r.out), 64)
+			if err != nil {
+				t.Errorf("%s%s", r.out, r.err)
+			}
+			return float64(size) * 8 / s / 1e6
+		}
+	}
+	l.held("alone", 20, func() float64 { return pour(0x10011, 3<<20)() })
+	l.held("beside the other", 4, func() float64 {
+		small, large := pour(0x10011, 1<<20), pour(0x10010, 8<<20)
+		done, before := make(chan float64), l.sent("1:10")
+		go func() { done <- large() }()
+		l.waitFor("the other", func() bool { return l.sent("1:10") > before+50 })
+		rate := small()
+		if other := <-done; other < 16*0.9 {
+			t.Logf("the other: %.1f Mbit/s of 16", other)
+			return 0 // this machine was too slow for both
+		}
+		return rate
+	})
+}
+
 // N-53: a bridged container, whose packets have lost their socket on the way.
 func TestN53BridgedClass(t *testing.T) {
 	filters(t, func(t *testing.T, l *lab, filter string) {
