@@ -16,17 +16,14 @@ import (
 
 // The table of docs/network.md names tests that exist.
 func TestTableOfChecks(t *testing.T) {
-	doc, err := os.ReadFile("../../docs/network.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	doc := page(t)
 	sources, _ := filepath.Glob("*_test.go")
 	var code strings.Builder
 	for _, s := range sources {
 		b, _ := os.ReadFile(s)
 		code.Write(b)
 	}
-	rows := regexp.MustCompile(`(?m)^\| (N-\d\d) \| .* \| (.*) \|$`).FindAllStringSubmatch(string(doc), -1)
+	rows := regexp.MustCompile(`(?m)^\| (N-\d\d) \| .* \| (.*) \|$`).FindAllStringSubmatch(doc, -1)
 	seen := map[string]bool{}
 	for _, r := range rows {
 		seen[r[1]] = true
