@@ -98,9 +98,10 @@ func TestVMOpenVSwitch(t *testing.T) {
 		l.ip("-n", l.h, "addr", "add", "198.51.100."+itoa(i+7)+"/24", "dev", name)
 		l.network(name, `"driver": "device", "parent": "`+name+`"`)
 	}
-	a, b := l.box("a", "networks=tapa").up(), l.box("b", "networks=tapb").up()
+	// Under their own names, by which the switch knows them.
+	a, b := l.box("a", "networks=tapa", "ifname=tapa").up(), l.box("b", "networks=tapb", "ifname=tapb").up()
 	l.waitFor("the neighbour, by the switch", func() bool { return a.ask("tcp", "198.51.100.8:80") == "198.51.100.7" })
-	if out := b.in("ip", "-br", "addr", "show", "eth0").out; !strings.Contains(out, "198.51.100.8/24") {
+	if out := b.in("ip", "-br", "addr", "show", "tapb").out; !strings.Contains(out, "198.51.100.8/24") {
 		t.Errorf("in the container: %s", out)
 	}
 	a.down()
