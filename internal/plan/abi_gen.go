@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x8ab78ec1877d9881
+const abiHash uint64 = 0x49f6e9b3628541a0
