@@ -1,6 +1,7 @@
 package libcontainer
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -42,7 +43,22 @@ func (r *Runtime) Run(o CreateOptions) (*Container, error) {
 	return c, nil
 }
 
+// maxRaces bounds how often a container is made anew whose empty cgroup somebody
+// has removed before its process was in it.
+const maxRaces = 16
+
 func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
+	for race := 0; ; race++ {
+		c, err := r.createOnce(o, gate)
+		var gone *vanishedError
+		// What connects to a console socket twice would confuse its engine.
+		if race >= maxRaces || o.ConsoleSocket != "" || !errors.As(err, &gone) {
+			return c, err
+		}
+	}
+}
+
+func (r *Runtime) createOnce(o CreateOptions, gate bool) (*Container, error) {
 	if err := state.CheckID(o.ID); err != nil {
 		return nil, err
 	}
@@ -116,6 +132,7 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	defer h.closeDevices()
 	if err != nil {
 		ready.close()
+		err = h.vanished(err)
 		h.fail()
 		return nil, err
 	}

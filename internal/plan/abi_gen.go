@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x4bff274afb68dc0d
+const abiHash uint64 = 0x49f6e9b3628541a0
