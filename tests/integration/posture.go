@@ -89,6 +89,7 @@ func postureOf(b *box, r *report) observations {
 	set("interval timers", r.Timers)
 	set("names", r.Hostname+" "+r.Domainname)
 	set("keyring", keyringName(r.Keyring, b.id))
+	set("keyring label", r.KeyringLabel)
 	set("cwd", r.Cwd)
 	set("root", r.Root)
 	set("exe", r.Exe)
@@ -100,7 +101,7 @@ func postureOf(b *box, r *report) observations {
 	set("process group", r.Pgid == r.Pid)
 	set("terminal", controlling(r.Stat))
 	set("oom_score_adj", strings.TrimSpace(r.OomScoreAdj))
-	set("label", strings.TrimRight(r.Attr, "\n\x00"))
+	set("label", strings.TrimRight(r.Attr, "\n\x00\b"))
 	set("coredump_filter", strings.TrimSpace(r.CoredumpFilter))
 	set("loginuid", r.Loginuid)
 	set("timens_offsets", strings.Join(strings.Fields(r.TimensOffsets), " "))
@@ -143,7 +144,7 @@ func ordinaryPosture(t *testing.T) observations {
 		"no_new_privs": "0", "seccomp": "0", "securebits": "0", "dumpable": "1", "pdeathsig": "0", "subreaper": "0",
 		"signals": fmt.Sprintf("{%s %s %s}", none, none, none), "interval timers": none,
 		"personality": "0",
-		"names":       "box (none)", "keyring": "keyring;0;0;3f1b0000;_ses.ID", "cwd": "/", "root": "/", "exe": "/prober", "comm": "prober", "cmdline": "/prober\x00",
+		"names":       "box (none)", "keyring": "keyring;0;0;3f1b0000;_ses.ID", "keyring label": "", "cwd": "/", "root": "/", "exe": "/prober", "comm": "prober", "cmdline": "/prober\x00",
 		"args": "[/prober]", "env": "[PATH=/bin:/ TERM=xterm HOME=/]", "session": "true", "process group": "true", "terminal": "0",
 		"timens_offsets": "monotonic 0 0 boottime 0 0", "id maps": "0 0 4294967295 / 0 0 4294967295",
 		"prctl keepCaps": "0", "prctl thpDisable": "0",
