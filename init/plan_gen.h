@@ -2,7 +2,7 @@
 #pragma once
 
 #define PLAN_MAGIC 0x314e414c50455241ull
-#define PLAN_ABI 0x4bff274afb68dc0dull
+#define PLAN_ABI 0x3c07f1aeb5b16363ull
 #define PLAN_HEADER_SIZE 64
 #define PLAN_OP_SIZE 64
 #define PLAN_MAX_SIZE 16777216
@@ -415,7 +415,7 @@ struct op_info {
 /* one row per code; fills names the fixed slot that the op fills */
 static const struct op_info op_infos[OP_COUNT] = {
 	[OP_CGROUP_MAKE] = {0, 0, 0, 0, 0x4080, {KIND_SLOT_OUT, 0, 0, 0}, {KIND_STR, KIND_STR, KIND_STR_OPT}, {0, 0}},
-	[OP_CGROUP_WRITE] = {0, 0, 2, 0, 0x1, {0, 0, 0, 0}, {KIND_STR, KIND_STR, KIND_STR_OPT}, {0, 0}},
+	[OP_CGROUP_WRITE] = {0, 0, 8, 0, 0x1, {0, 0, 0, 0}, {KIND_STR, KIND_STR, KIND_STR_OPT}, {0, 0}},
 	[OP_UNIT_START] = {0, 0, 2, 0, 0x2004000, {0, 0, 0, 0}, {KIND_STR, KIND_STR, 0}, {KIND_LIST, KIND_LIST}},
 	[OP_DEVICE_FILTER] = {0, 0, 2, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {KIND_LIST, 0}},
 	[OP_CGROUP_OWNER] = {0, 0, 2, 0, 0x0, {KIND_NUM, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},

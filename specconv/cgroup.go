@@ -113,12 +113,31 @@ func (c *compiler) emitCgroupWrites(writes []resourceWrite) {
 		if c.rootless() && strings.HasPrefix(w.file, "devices.") {
 			continue // the kernel lets only the initial user namespace write device rules
 		}
+		if w.file == "pids.max" && w.value == "1" && c.secondTask() {
+			c.latePids = append(c.latePids, w)
+			w.value = "2"
+		}
 		var flags uint32
 		if w.ignore {
 			flags = plan.FlagIgnore
 		}
 		c.add(plan.CgroupWrite(w.field, c.cgroups[w.hierarchy].Mount+c.cgroups[w.hierarchy].Path, w.file, w.value, flags))
 	}
+}
+
+// secondTask says that setting the container up takes, for a moment, two tasks in its
+// cgroup: where it goes on in a sibling, and where the init hands a listener over.
+func (c *compiler) secondTask() bool {
+	s := c.linux().Seccomp // not compiled yet
+	return s != nil && s.ListenerPath != "" || c.ns.shape().fork
+}
+
+// emitLatePids sets the limit of one task, after the moment in which there were two.
+func (c *compiler) emitLatePids() {
+	for _, w := range c.latePids {
+		c.add(plan.CgroupWrite(w.field, c.cgroups[w.hierarchy].Mount+c.cgroups[w.hierarchy].Path, w.file, w.value, 0))
+	}
+	c.latePids = nil
 }
 
 func (c *compiler) emitCgroupJoin() {

@@ -139,6 +139,7 @@ func (c *compiler) emitInherited() {
 	case f == nil:
 	case f.Listener:
 		c.add(plan.SeccompNotify("linux.seccomp.listenerPath", f.ListenerPath, f.ListenerMetadata, f.Filter, uint64(f.Flags)))
+		c.emitLatePids()
 		// Nothing that the filter may ask about happens before the agent can answer.
 		c.add(plan.SyncAwait("agent"))
 	default:
@@ -151,6 +152,9 @@ func (c *compiler) emitInherited() {
 
 // emitStart is the gate and what happens after it.
 func (c *compiler) emitStart() {
+	if c.filter == nil || !c.filter.Listener {
+		c.emitLatePids() // a listener still needs its second task
+	}
 	c.emitPidfdSend("standard")
 	if !c.Gate {
 		// The host says so as soon as it has recorded the process; nobody waits.

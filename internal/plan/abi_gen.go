@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x4bff274afb68dc0d
+const abiHash uint64 = 0x3c07f1aeb5b16363

@@ -7,7 +7,7 @@ var table = [opCount]opRow{
 		doc:   "make the container's directory in one cgroup hierarchy and open what the init joins by",
 		args:  []arg{str("hierarchy", 0), str("path", 1), strOpt("open", 2), out("into", 0)},
 		flags: []bitName{{uint64(FlagV2), "v2"}, {uint64(FlagReady), "ready"}}},
-	OpCgroupWrite: {name: "cgroup-write", side: Host, phase: PhasePrepare, last: PhaseEnter,
+	OpCgroupWrite: {name: "cgroup-write", side: Host, phase: PhasePrepare, last: PhaseLock,
 		doc:   "write one limit",
 		args:  []arg{str("dir", 0), str("file", 1), strOpt("value", 2)},
 		flags: ignoreFlag},
