@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x3c07f1aeb5b16363
+const abiHash uint64 = 0x4f0958c8f335721a
