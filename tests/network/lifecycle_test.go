@@ -194,14 +194,27 @@ func TestN09EachStepFails(t *testing.T) {
 // N-61: killed in each step, of the way there and back; then gc. The neighbour
 // is not touched.
 func TestN61KilledInEachStep(t *testing.T) {
+	for _, filter := range []string{"nftables", "iptables"} {
+		t.Run(filter, func(t *testing.T) { killedInEachStep(t, filter) })
+	}
+}
+
+func killedInEachStep(t *testing.T, filter string) {
 	l := newLab(t)
 	l.leaky = true
-	l.web("")
+	var flavour []string
+	if filter == "iptables" {
+		need(t, "iptables-nft")
+		flavour = []string{"TARE_NET_IPTABLES=nft"}
+		l.env = flavour
+		l.keepsTables("nft")
+	}
+	l.web(`"firewall": "` + filter + `"`)
 	l.box("alive", "networks=web", "ports=9090:80").up()
 	l.hook = faulty
 	before := l.picture() + strings.Join(l.files(), "\n")
 	for _, step := range append(steps, "detach-begin", "detach-rules", "detach-lease") {
-		l.env = []string{"TARE_NET_FAULT=kill:" + step}
+		l.env = append([]string{"TARE_NET_FAULT=kill:" + step}, flavour...)
 		c := l.box("k-"+step, strings.Fields(everything)...).capability("CAP_NET_ADMIN")
 		r := c.tryCreate()
 		if strings.HasPrefix(step, "detach") {
@@ -214,7 +227,7 @@ func TestN61KilledInEachStep(t *testing.T) {
 			t.Errorf("%s: created", step)
 			c.down()
 		}
-		l.env = nil
+		l.env = flavour
 		l.waitFor("gc after a kill at "+step, func() bool {
 			l.tn("gc")
 			return l.picture()+strings.Join(l.files(), "\n") == before
@@ -231,43 +244,79 @@ func TestN61KilledInEachStep(t *testing.T) {
 	}
 }
 
+// victims are what is killed at random, how often, and how often when all that is
+// asked for is run.
+var victims = []struct {
+	name      string
+	filter    string
+	some, all int
+}{
+	{"hook", "nftables", 20, 50},
+	{"hook, iptables", "iptables", 8, 50},
+	{"hook, cni", "", 8, 50},
+	{"tare", "nftables", 5, 20},
+	{"runc", "nftables", 5, 20},
+	{"crun", "nftables", 5, 20},
+	{"tare, iptables", "iptables", 5, 20},
+	{"tare, cni", "", 5, 20},
+}
+
 // N-61: the hook and the runtime are killed at random moments.
 func TestN61KilledAtRandom(t *testing.T) {
-	for _, victim := range []string{"hook", "tare", "runc", "crun"} {
-		t.Run(victim, func(t *testing.T) {
+	for _, v := range victims {
+		t.Run(v.name, func(t *testing.T) {
 			l := newLab(t)
 			l.leaky = true
+			victim, _, _ := strings.Cut(v.name, ",")
 			if victim != "hook" {
 				if runtimes[victim] == "" {
 					t.Skip(victim + " is not installed")
 				}
 				l.runtime = victim
 			}
-			l.web("")
-			l.box("first", "networks=web").up()
-			before := l.picture() + strings.Join(l.files(), "\n")
-			rounds := 12
-			if victim == "hook" {
-				rounds = 50
+			switch v.filter {
+			case "":
+				l.plugins("")
+			case "iptables":
+				need(t, "iptables-nft")
+				l.env = []string{"TARE_NET_IPTABLES=nft"}
+				l.keepsTables("nft")
+				fallthrough
+			default:
+				l.web(`"firewall": "` + v.filter + `"`)
 			}
-			for i := range rounds {
-				c := l.box(fmt.Sprint("r", i), "networks=web", "ports=8080:80")
+			words := []string{"networks=web", "ports=8080:80"}
+			l.box("once", words...).up().down() // the chains that plugins never remove
+			// It is killed in the time that it needs.
+			start := time.Now()
+			if victim == "hook" {
+				l.tn("attach", "first", itoa(l.sleeper()), words[0], "ports=8081:80")
+			} else {
+				l.box("first", words[0]).up()
+			}
+			span := time.Since(start)
+			here := func() string { return l.picture() + strings.Join(l.files(), "\n") + l.leases() }
+			before := here()
+			// Those count that were killed before their end.
+			killed, want := 0, full(v.some, v.all)
+			for i := 0; killed < want && i < 5*want; i++ {
+				c := l.box(fmt.Sprint("r", i), words...)
+				var cmd *exec.Cmd
 				if victim == "hook" {
-					pid := itoa(l.sleeper())
-					cmd := exec.Command("nsenter", append([]string{"--net=/run/netns/" + l.h, l.hook}, l.hookArgs("attach", c.id, pid, "networks=web", "ports=8080:80")[1:]...)...)
-					l.must(cmd.Start())
-					time.Sleep(time.Duration(rand.IntN(25000)) * time.Microsecond)
-					_ = cmd.Process.Kill()
-					_ = cmd.Wait()
-					l.tn("gc")
-					l.tn("detach", c.id) // it may have finished
+					cmd = exec.Command("nsenter", append([]string{"--net=/run/netns/" + l.h, l.hook}, l.hookArgs("attach", c.id, itoa(l.sleeper()), "networks=web", "ports=8080:80")[1:]...)...)
 				} else {
 					c.write()
-					cmd := exec.Command("nsenter", "--net=/run/netns/"+l.h, runtimes[victim], "--root", c.root, "create", "--bundle", c.bundle, c.id)
-					l.must(cmd.Start())
-					time.Sleep(time.Duration(rand.IntN(60000)) * time.Microsecond)
-					_ = cmd.Process.Kill()
-					_ = cmd.Wait()
+					cmd = exec.Command("nsenter", "--net=/run/netns/"+l.h, runtimes[victim], "--root", c.root, "create", "--bundle", c.bundle, c.id)
+				}
+				cmd.Env = append(os.Environ(), l.env...)
+				l.must(cmd.Start())
+				time.Sleep(rand.N(span))
+				_ = cmd.Process.Kill()
+				_ = cmd.Wait()
+				if cmd.ProcessState.ExitCode() == -1 {
+					killed++
+				}
+				if victim != "hook" {
 					c.alive = true
 					c.oci("delete", "--force", c.id)
 					c.alive = false
@@ -275,9 +324,19 @@ func TestN61KilledAtRandom(t *testing.T) {
 				}
 				l.waitFor("gc after a kill", func() bool {
 					l.tn("gc")
-					return l.picture()+strings.Join(l.files(), "\n") == before
+					if victim == "hook" {
+						l.tn("detach", c.id) // it may have finished
+					}
+					return here() == before
 				})
 			}
+			if killed < want {
+				t.Errorf("%d were killed before their end, of %d", killed, 5*want)
+			}
+			if victim == "hook" {
+				l.tn("detach", "first")
+			}
+			l.endPlugins()
 		})
 	}
 }
