@@ -65,6 +65,16 @@ $(INIT_BIN)/%/init: $(INIT_SRC) $(INIT_HDR) scripts/check-init.sh Makefile
 .PHONY: init
 init: $(INIT_BIN)/$(GOARCH)/init ## compile only the init
 
+# What `run` asks of the kernel, by a C program with the init's flags: tests/bench.
+FLOOR_SRC := $(sort $(wildcard tests/bench/floor/*.c))
+$(OUT)/floor: $(FLOOR_SRC) $(wildcard tests/bench/floor/*.h) init/sys.h Makefile
+	@mkdir -p $(@D)
+	$(CC_$(HOSTARCH)) $(INIT_CFLAGS) $(INIT_LDFLAGS) $(INIT_ARCH_$(HOSTARCH)) -o $@ $(FLOOR_SRC)
+	@scripts/check-init.sh $@ $(INIT_MAX) >/dev/null
+
+.PHONY: floor
+floor: $(OUT)/floor ## compile the C program that the benchmark takes for the floor of `run`
+
 .PHONY: tare
 tare: $(INIT_BIN)/$(GOARCH)/init ## build tare (GOARCH=arm64 for the other machine)
 	GOARCH=$(GOARCH) $(GO_BUILD) -tags $(GO_TAGS) -o $(WHOLE)/$(GOARCH)/tare .
