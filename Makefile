@@ -138,9 +138,17 @@ conformance: all ## run only the validation programs of the OCI runtime-tools (a
 differential: all ## hold tare against runc and crun with generated configs (as root)
 	$(GO) run ./tests/differential --runtime tare=$(abspath $(TARE))
 
+# STATIC_CRUN=FILE: a crun without shared libraries besides (scripts/static-crun.sh).
+BENCH = $(GO) run ./tests/bench --runtime tare=$(abspath $(TARE)) --peer crun=crun --peer runc=runc \
+	$(if $(STATIC_CRUN),--peer static-crun=$(STATIC_CRUN)) --floor $(abspath $(OUT)/floor)
+
 .PHONY: bench
-bench: all ## compare tare with crun and runc (as root, about 10 minutes)
-	$(GO) run ./tests/bench --runtime tare=$(abspath $(TARE)) --peer crun=crun --peer runc=runc --out docs/bench.md
+bench: all floor ## compare tare with crun and runc, and print it (as root; BENCH_FLAGS=--quick: 2 minutes)
+	$(BENCH) $(BENCH_FLAGS)
+
+.PHONY: bench-report
+bench-report: all floor ## the same, written into docs/bench.md and its charts (as root, about 10 minutes)
+	$(BENCH) $(BENCH_FLAGS) --out docs/bench.md
 
 .PHONY: bench-net
 bench-net: tare-net ## compare tare-net with Debian's CNI plugins (as root, about 1 minute)

@@ -19,11 +19,24 @@ type budget struct {
 // budgets is the table that --check enforces. Ratios are to the first peer,
 // which is meant to be crun as distributions ship it.
 var budgets = []budget{
-	{"run, hot", 0.70, "x", ratioOf(defaultBundle, cmdRun, hot)},
-	{"run, isolated", 0.40, "x", ratioOf(defaultBundle, cmdRun, isolated)},
-	{"lifecycle sum, hot", 0.55, "x", ratioOf(defaultBundle, cmdSum, hot)},
+	{"create, hot", 0.28, "x", ratioOf(defaultBundle, cmdCreate, hot)},
+	{"create, isolated", 0.28, "x", ratioOf(defaultBundle, cmdCreate, isolated)},
+	{"start, hot", 0.60, "x", ratioOf(defaultBundle, cmdStart, hot)},
+	{"state, hot", 0.60, "x", ratioOf(defaultBundle, cmdState, hot)},
+	{"kill, hot", 0.60, "x", ratioOf(defaultBundle, cmdKill, hot)},
+	{"delete, hot", 0.62, "x", ratioOf(defaultBundle, cmdDelete, hot)},
 	{"exec, hot", 0.60, "x", ratioOf(defaultBundle, cmdExec, hot)},
 	{"exec, isolated", 0.22, "x", ratioOf(defaultBundle, cmdExec, isolated)},
+	{"run, hot", 0.62, "x", ratioOf(defaultBundle, cmdRun, hot)},
+	{"run, isolated", 0.33, "x", ratioOf(defaultBundle, cmdRun, isolated)},
+	{"run with a seccomp profile, hot", 0.60, "x", ratioOf(seccompBundle, cmdRun, hot)},
+	{"run with a seccomp profile, isolated", 0.32, "x", ratioOf(seccompBundle, cmdRun, isolated)},
+	{"lifecycle sum, hot", 0.45, "x", ratioOf(defaultBundle, cmdSum, hot)},
+	{"lifecycle sum, isolated", 0.36, "x", ratioOf(defaultBundle, cmdSum, isolated)},
+	{"run above its floor, hot", 2.2, "x of a C program", ratioTo(floorName, defaultBundle, cmdRun, hot)},
+	{"run above its floor, isolated", 2.2, "x of a C program", ratioTo(floorName, defaultBundle, cmdRun, isolated)},
+	{"run, isolated, 90th percentile over median", 1.5, "x of its median", spreadOf(defaultBundle, cmdRun, isolated)},
+	{"exec, isolated, 90th percentile over median", 1.5, "x of its median", spreadOf(defaultBundle, cmdExec, isolated)},
 	{"events --stats, hot", 0.50, "x of runc", ratioTo("runc", defaultBundle, cmdEvents, hot)}, // crun has no events
 	{"peak memory of run", 4096, "KiB", memoryOf(func(m *memoryFacts) int { return m.PeakRun })},
 	{"PSS of the created init", 64, "KiB", memoryOf(func(m *memoryFacts) int { return m.InitPSS })},
@@ -51,6 +64,15 @@ func ratioTo(peer string, v variant, c command, mode regime) func(*report, strin
 			}
 		}
 		return math.NaN()
+	}
+}
+
+// spreadOf returns the 90th percentile of the runtime's own times over their
+// median: how much later than usual a late one is.
+func spreadOf(v variant, c command, mode regime) func(*report, string) float64 {
+	return func(r *report, name string) float64 {
+		xs := r.find(v, c, mode).Millis[name]
+		return percentile(xs, 90) / median(xs)
 	}
 }
 

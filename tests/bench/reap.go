@@ -13,6 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// settleTime bounds the wait for processes that were killed.
+const settleTime = 5 * time.Second
+
 // becomeSubreaper makes the container processes that a runtime leaves behind
 // children of the benchmark, as a containerd shim or conmon does.
 func becomeSubreaper() error {

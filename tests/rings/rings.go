@@ -187,7 +187,7 @@ func conformance(ctx context.Context, limit time.Duration) tally {
 
 // bench proves that the benchmark works. It needs a peer to compare with.
 func bench(ctx context.Context, limit time.Duration) (t tally) {
-	args := []string{"go", "run", "./tests/bench", "--quick", "--rounds", "2", "--runtime", "tare=" + built()}
+	args := []string{"go", "run", "./tests/bench", "--quick", "--rounds", "2", "--runtime", "tare=" + built(), "--floor", "build/out/floor"}
 	peers := 0
 	for _, name := range []string{"crun", "runc"} {
 		path, err := exec.LookPath(name)
@@ -204,6 +204,10 @@ func bench(ctx context.Context, limit time.Duration) (t tally) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	if out, err := command(ctx, "make", "--no-print-directory", "-s", "floor").CombinedOutput(); err != nil {
+		t.fail(fmt.Sprintf("make floor: %v\n%s", err, tail(out)))
+		return t
+	}
 	out, err := command(ctx, args...).CombinedOutput()
 	if err != nil {
 		t.fail(fmt.Sprintf("%s: %v\n%s", strings.Join(args, " "), err, tail(out)))
