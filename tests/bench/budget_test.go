@@ -21,6 +21,7 @@ func reportWith(ratio float64) *report {
 		r.Series = append(r.Series, series{defaultBundle, cmdExec, mode, map[string][]sample{
 			"tare": {sample(5 * ratio)}, "crun": {10}}})
 	}
+	r.Loop = &loop{Calls: 1, Millis: map[string][]sample{"tare": {sample(ratio)}, "crun": {1}}}
 	return r
 }
 
@@ -61,15 +62,15 @@ func TestMemoryAndTraceBudgets(t *testing.T) {
 	if v := verdictOf(t, r, "smallest memory limit"); v.String() != "not measured" {
 		t.Errorf("without a search: %s", v)
 	}
-	r.Memory["tare"] = &memoryFacts{PeakRun: 5000, InitPSS: 24, InitThreads: 1, LimitMeasured: true}
+	r.Memory["tare"] = &memoryFacts{Peaks: map[command]int{cmdRun: 5000, cmdState: 3000}, InitPSS: 24, InitThreads: 1, LimitMeasured: true}
 	r.Traces["tare"] = map[command]*traceFacts{cmdRun: {Syscalls: 700, ProcsWrites: 1}}
 	for what, want := range map[string]string{
-		"peak memory of run":          "missed",
-		"PSS of the created init":     "met",
-		"threads of the created init": "met",
-		"smallest memory limit":       "missed", // searched, and no container ran
-		"cgroup.procs writes in run":  "missed",
-		"cgroup.procs writes in exec": "not measured",
+		"peak memory of the greediest command": "missed",
+		"PSS of the created init":              "met",
+		"threads of the created init":          "met",
+		"smallest memory limit":                "missed", // searched, and no container ran
+		"cgroup.procs writes in run":           "missed",
+		"cgroup.procs writes in exec":          "not measured",
 	} {
 		if v := verdictOf(t, r, what); v.String() != want {
 			t.Errorf("%s: %s, want %s", what, v, want)
@@ -78,6 +79,25 @@ func TestMemoryAndTraceBudgets(t *testing.T) {
 	r.Traces["tare"][cmdRun].ProcsWrites = 0
 	if v := verdictOf(t, r, "cgroup.procs writes in run"); v.String() != "met" {
 		t.Errorf("no write to cgroup.procs: %s, want met", v)
+	}
+}
+
+func TestThroughputMustReachItsBudget(t *testing.T) {
+	r := reportWith(0.3)
+	r.Contention = []contention{{Level: 8, Failed: map[string]int{"tare": 1},
+		StartsPerSecond: map[string][]sample{"tare": {150, 260, 130}, "crun": {100, 200, 100}}}}
+	for what, want := range map[string]string{
+		"containers per second, 8 at once":        "met", // 1.5, 1.3 and 1.3
+		"containers per second, 32 at once":       "not measured",
+		"containers that failed of those at once": "missed",
+	} {
+		if v := verdictOf(t, r, what); v.String() != want {
+			t.Errorf("%s: %s (%v), want %s", what, v, v.got, want)
+		}
+	}
+	r.Contention[0].StartsPerSecond["tare"] = []sample{120, 240, 120}
+	if v := verdictOf(t, r, "containers per second, 8 at once"); v.String() != "missed" {
+		t.Errorf("a ratio of 1.2: %s, want missed", v)
 	}
 }
 

@@ -161,11 +161,23 @@ func (b *bench) measure(ctx context.Context, o options) (*report, error) {
 	if len(o.underTest) > 0 {
 		r.UnderTest = o.underTest[0].Name
 	}
-	if err := b.measureTimes(ctx, r); err != nil {
-		return nil, err
+	steps := []func() error{
+		func() error { return b.measureTimes(ctx, r) },
+		func() error { return b.measureLoop(ctx, r, o.quick) },
+		func() error { return b.measureContention(ctx, r, o.quick) },
+		func() error {
+			if len(o.underTest) == 0 {
+				return nil
+			}
+			return b.measurePopulated(ctx, r, o.underTest[0], o.quick)
+		},
+		func() error { return b.measureMemory(ctx, r, !o.quick) },
+		func() error { return b.measureTraces(ctx, r) },
 	}
-	if err := b.measureMemory(ctx, r, !o.quick); err != nil {
-		return nil, err
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return nil, err
+		}
 	}
-	return r, b.measureTraces(ctx, r)
+	return r, nil
 }

@@ -25,11 +25,14 @@ type report struct {
 	Reference string        `json:"reference"` // the peer that ratios are taken to
 	Rounds    int           `json:"rounds"`
 
-	Series  []series                           `json:"series"`
-	Memory  map[string]*memoryFacts            `json:"memory"`
-	Traces  map[string]map[command]*traceFacts `json:"traces"`
-	Refused []refusal                          `json:"refused"`
-	Notes   []string                           `json:"notes"`
+	Series     []series                           `json:"series"`
+	Memory     map[string]*memoryFacts            `json:"memory"`
+	Traces     map[string]map[command]*traceFacts `json:"traces"`
+	Contention []contention                       `json:"contention"`
+	Populated  []populated                        `json:"populated"` // of the runtime under test
+	Loop       *loop                              `json:"execLoop"`
+	Refused    []refusal                          `json:"refused"`
+	Notes      []string                           `json:"notes"`
 }
 
 // newReport describes the host. It names no machine.

@@ -64,7 +64,11 @@ func (b *bench) interleave(ctx context.Context, what string, mode regime, rounds
 	for _, rt := range contestants {
 		ok := true
 		for range warmUpRounds {
-			if _, err := measure(ctx, rt); err != nil {
+			_, err := measure(ctx, rt)
+			if err != nil { // what another program did to the host does not happen twice
+				_, err = measure(ctx, rt)
+			}
+			if err != nil {
 				if ctx.Err() != nil {
 					return nil, nil, ctx.Err()
 				}

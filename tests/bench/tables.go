@@ -10,7 +10,7 @@ func (r *report) tables() []table {
 	if r.UnderTest != "" {
 		out = append(out, r.budgetTable())
 	}
-	return append(out, r.floorTable(), r.timeTable(), r.memoryTable(), r.traceTable())
+	return append(out, r.floorTable(), r.contentionTable(), r.loopTable(), r.populatedTable(), r.timeTable(), r.peakTable(), r.memoryTable(), r.traceTable())
 }
 
 // ratioTable has one row per command and bundle, and two columns for each
@@ -67,9 +67,9 @@ func (r *report) timeTable() table {
 func (r *report) memoryTable() table {
 	t := table{
 		title: "Memory in KiB",
-		note: fmt.Sprintf("Default bundle. Peak: ru_maxrss of the command and its descendants. Smallest limit: the least memory limit under which the payload ran %d times in a row.",
+		note: fmt.Sprintf("Default bundle. Beside: processes that a runtime leaves beside a detached container, and the memory of those that wait while `run` holds one. Smallest limit: the least memory limit under which the payload ran %d times in a row.",
 			limitTries),
-		head: []string{"runtime", "peak run", "peak create", "peak state", "created init PSS", "created init RSS", "its threads", "smallest limit", "runs under 512 KiB"},
+		head: []string{"runtime", "created init PSS", "created init RSS", "its threads", "processes beside", "their PSS", "PSS beside run", "smallest limit", "runs under 512 KiB"},
 	}
 	for _, rt := range r.Runtimes {
 		m := r.Memory[rt.Name]
@@ -80,8 +80,28 @@ func (r *report) memoryTable() table {
 		if m.LimitMeasured {
 			promised = map[bool]string{true: "yes", false: "no"}[m.RunsPromised]
 		}
-		t.rows = append(t.rows, []string{rt.Name, count(m.PeakRun), count(m.PeakCreate), count(m.PeakState),
-			count(m.InitPSS), count(m.InitRSS), count(m.InitThreads), count(m.SmallestLimit), promised})
+		t.rows = append(t.rows, []string{rt.Name, count(m.InitPSS), count(m.InitRSS), count(m.InitThreads),
+			fmt.Sprint(m.Resident), fmt.Sprint(m.ResidentPSS), count(m.RunPSS), count(m.SmallestLimit), promised})
+	}
+	return t
+}
+
+// peakTable has the peak memory of each command.
+func (r *report) peakTable() table {
+	t := table{title: "Peak memory in KiB", note: "Default bundle: ru_maxrss of a command and its descendants.", head: []string{"runtime"}}
+	for _, c := range peakCommands {
+		t.head = append(t.head, string(c))
+	}
+	for _, rt := range r.Runtimes {
+		m := r.Memory[rt.Name]
+		if m == nil {
+			continue
+		}
+		row := []string{rt.Name}
+		for _, c := range peakCommands {
+			row = append(row, count(m.Peaks[c]))
+		}
+		t.rows = append(t.rows, row)
 	}
 	return t
 }
@@ -110,7 +130,7 @@ func (r *report) traceTable() table {
 func (r *report) budgetTable() table {
 	t := table{title: "Budgets of " + r.UnderTest, note: "Ratios are to " + r.Reference + ".", head: []string{"figure", "measured", "budget", "verdict"}}
 	for _, v := range judge(r) {
-		t.rows = append(t.rows, []string{v.what, figure(v.got, v.unit), figure(v.limit, v.unit), v.String()})
+		t.rows = append(t.rows, []string{v.what, figure(v.got, v.unit), v.bound(), v.String()})
 	}
 	return t
 }
