@@ -4,13 +4,15 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/tare-oci/tare/tests/syscalltrace"
 )
 
 // reportWith returns a report in which tare's run and lifecycle are ratio
 // times as slow as crun's.
 func reportWith(ratio float64) *report {
 	r := &report{UnderTest: "tare", Reference: "crun", Runtimes: []*ociRuntime{{Name: "tare"}, {Name: "crun"}},
-		Memory: map[string]*memoryFacts{}, Traces: map[string]map[command]*traceFacts{}}
+		Memory: map[string]*memoryFacts{}, Traces: map[string]map[command]*syscalltrace.Counts{}}
 	for _, mode := range []regime{hot, isolated} {
 		same := map[string][]sample{"tare": {sample(10 * ratio), sample(20 * ratio), missing()}, "crun": {10, 20, 30}}
 		for _, c := range append([]command{cmdRun, cmdSum}, lifecycleCommands...) {
@@ -63,7 +65,7 @@ func TestMemoryAndTraceBudgets(t *testing.T) {
 		t.Errorf("without a search: %s", v)
 	}
 	r.Memory["tare"] = &memoryFacts{Peaks: map[command]int{cmdRun: 5000, cmdState: 3000}, InitPSS: 24, InitThreads: 1, LimitMeasured: true}
-	r.Traces["tare"] = map[command]*traceFacts{cmdRun: {Syscalls: 700, ProcsWrites: 1}}
+	r.Traces["tare"] = map[command]*syscalltrace.Counts{cmdRun: {Calls: 700, ProcsWrites: 1}}
 	for what, want := range map[string]string{
 		"peak memory of the greediest command": "missed",
 		"PSS of the created init":              "met",

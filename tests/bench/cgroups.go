@@ -3,34 +3,11 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"syscall"
 
 	"github.com/tare-oci/tare/tests/cgroupview"
 	"golang.org/x/sys/unix"
 )
-
-// insideEnv marks the process that has a mount namespace of its own.
-const insideEnv = "TARE_BENCH_INSIDE"
-
-// isolate starts this program again in a mount namespace of its own, where
-// cgroups can be shown as all runtimes take them without a change of the host.
-// It returns only when that is done, or cannot be.
-func isolate() error {
-	if os.Getenv(insideEnv) != "" {
-		return nil
-	}
-	// The namespace is the thread's, and execve makes the thread the process.
-	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return os.NewSyscallError("unshare mount namespace", err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
-		return os.NewSyscallError("mount / as slave", err)
-	}
-	return syscall.Exec("/proc/self/exe", os.Args, append(os.Environ(), insideEnv+"=1"))
-}
 
 // cgroupHost is the view of the host's cgroups that all runtimes get.
 type cgroupHost struct {

@@ -25,6 +25,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"syscall"
+
+	"github.com/tare-oci/tare/tests/cgroupview"
 )
 
 const (
@@ -113,7 +115,7 @@ func compare(ctx context.Context, o options, out, progress io.Writer) (err error
 	if os.Geteuid() != 0 {
 		return errors.New("needs root: containers with all namespaces and limits are measured")
 	}
-	if err := isolate(); err != nil {
+	if err := cgroupview.Isolate(); err != nil {
 		return err
 	}
 	// A garbage collection beside a timed command would be charged to it;

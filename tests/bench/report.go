@@ -11,6 +11,8 @@ import (
 
 	"github.com/tare-oci/tare/tests/cgroupview"
 	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/tests/syscalltrace"
 )
 
 // report is all that was measured. Its JSON form has every sample.
@@ -25,14 +27,14 @@ type report struct {
 	Reference string        `json:"reference"` // the peer that ratios are taken to
 	Rounds    int           `json:"rounds"`
 
-	Series     []series                           `json:"series"`
-	Memory     map[string]*memoryFacts            `json:"memory"`
-	Traces     map[string]map[command]*traceFacts `json:"traces"`
-	Contention []contention                       `json:"contention"`
-	Populated  []populated                        `json:"populated"` // of the runtime under test
-	Loop       *loop                              `json:"execLoop"`
-	Refused    []refusal                          `json:"refused"`
-	Notes      []string                           `json:"notes"`
+	Series     []series                                    `json:"series"`
+	Memory     map[string]*memoryFacts                     `json:"memory"`
+	Traces     map[string]map[command]*syscalltrace.Counts `json:"traces"`
+	Contention []contention                                `json:"contention"`
+	Populated  []populated                                 `json:"populated"` // of the runtime under test
+	Loop       *loop                                       `json:"execLoop"`
+	Refused    []refusal                                   `json:"refused"`
+	Notes      []string                                    `json:"notes"`
 }
 
 // newReport describes the host. It names no machine.
@@ -44,7 +46,7 @@ func newReport(b *bench, rounds int) (*report, error) {
 	return &report{
 		Kernel: unix.ByteSliceToString(uts.Release[:]), Cores: runtime.NumCPU(), Arch: runtime.GOARCH, Cgroups: cgroupview.Layout(),
 		Payload: b.fs.payload.kind, Runtimes: b.runtimes, Reference: b.reference.Name, Rounds: rounds,
-		Memory: map[string]*memoryFacts{}, Traces: map[string]map[command]*traceFacts{},
+		Memory: map[string]*memoryFacts{}, Traces: map[string]map[command]*syscalltrace.Counts{},
 	}, nil
 }
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+
+	"github.com/tare-oci/tare/tests/syscalltrace"
 )
 
 // tables returns the report's tables, ratios first.
@@ -110,7 +112,7 @@ func (r *report) peakTable() table {
 func (r *report) traceTable() table {
 	t := table{
 		title: "System calls",
-		note:  "Default bundle under strace, payload included. A write to cgroup.procs waits for an RCU grace period on an idle host.",
+		note:  "Default bundle under strace, payload included, without " + syscalltrace.Varying + ". A write to cgroup.procs waits for an RCU grace period on an idle host.",
 		head:  []string{"runtime", "command", "system calls", "processes", "further threads", "execs", "cgroup.procs writes", "tasks writes"},
 	}
 	for _, rt := range r.Runtimes {
@@ -119,7 +121,7 @@ func (r *report) traceTable() table {
 			if f == nil {
 				continue
 			}
-			t.rows = append(t.rows, []string{rt.Name, string(c.name), count(f.Syscalls), count(f.Processes), fmt.Sprint(f.Threads),
+			t.rows = append(t.rows, []string{rt.Name, string(c.name), count(f.Calls), count(f.Processes), fmt.Sprint(f.Threads),
 				count(f.Execs), fmt.Sprint(f.ProcsWrites), fmt.Sprint(f.TasksWrites)})
 		}
 	}

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,6 +21,27 @@ const (
 	Unified = Root + "/unified"
 )
 
+// insideEnv marks the process that has a mount namespace of its own.
+const insideEnv = "TARE_TEST_MOUNTS_ARE_OWN"
+
+// Isolate starts this program again in a mount namespace of its own, in which
+// mounts are slaves of the host's. It returns only when that is done, or cannot
+// be. It keeps the process: its pid, parent and standard files.
+func Isolate() error {
+	if os.Getenv(insideEnv) != "" {
+		return os.Unsetenv(insideEnv)
+	}
+	// The namespace is the thread's, and execve makes the thread the process.
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return os.NewSyscallError("unshare mount namespace", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+		return os.NewSyscallError("mount / as slave", err)
+	}
+	return syscall.Exec("/proc/self/exe", os.Args, append(os.Environ(), insideEnv+"=1"))
+}
+
 // Enter puts a view of the cgroup v1 hierarchies in the place of the host's; its
 // files are in dir, which must exist. A cgroup2 beside them is left out: crun 1.8
 // refuses a host on which it has controllers, and to take those away would
@@ -26,7 +50,10 @@ const (
 //
 // The caller is in a mount namespace of its own, whose mounts are slaves of the
 // host's or private: the view must not get out.
-func Enter(dir string) (bool, error) {
+//
+// With names only those entries are shown: what other programs mount for a while
+// is then in nobody's way.
+func Enter(dir string, names ...string) (bool, error) {
 	if IsCgroup2(Root) {
 		return false, nil
 	}
@@ -42,6 +69,9 @@ func Enter(dir string) (bool, error) {
 		return false, err
 	}
 	for _, e := range entries {
+		if len(names) > 0 && !slices.Contains(names, e.Name()) {
+			continue
+		}
 		if err := show(filepath.Join(Root, e.Name()), filepath.Join(at, e.Name())); err != nil {
 			return false, err
 		}
