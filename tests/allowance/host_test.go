@@ -224,8 +224,10 @@ func runUntilEnded(ctx context.Context, cmd *exec.Cmd, program, pidFile string) 
 		alive = err != nil
 		list, _ := os.ReadFile(children) // strace has ended: Wait says how
 		for _, pid := range strings.Fields(string(list)) {
-			exe, _ := os.Readlink("/proc/" + pid + "/exe")
-			alive = alive || exe == program
+			// One that is ending has no /proc/PID/exe any more, and strace does not
+			// come back from letting go of it.
+			comm, _ := os.ReadFile("/proc/" + pid + "/comm")
+			alive = alive || string(comm) == filepath.Base(program)+"\n"
 		}
 	}
 	// It lets go of what it traces. A signal that comes just before it waits for

@@ -56,8 +56,8 @@ func ParseFile(path string) (*Counts, error) {
 // thread's id. A call that is interrupted by another thread's takes two lines,
 // of which the first counts; its result is on the second.
 func Parse(in io.Reader) (*Counts, error) {
-	c := &Counts{}
-	seen, reading := map[string]bool{}, map[string]bool{}
+	c, calls := &Counts{}, 0
+	reading := map[string]bool{}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -74,7 +74,7 @@ func Parse(in io.Reader) (*Counts, error) {
 		if !found || !isCall || strings.ContainsAny(name, " <+-") {
 			continue // a signal or an exit
 		}
-		seen[tid] = true
+		calls++
 		c.count(name, args)
 		if name == "read" && ofFile(args) {
 			if strings.HasSuffix(args, "<unfinished ...>") {
@@ -87,10 +87,10 @@ func Parse(in io.Reader) (*Counts, error) {
 	if err := lines.Err(); err != nil {
 		return nil, err
 	}
-	if len(seen) == 0 {
+	if calls == 0 {
 		return nil, errors.New("strace recorded no system calls")
 	}
-	c.Processes = len(seen) - c.Threads
+	c.Processes++ // the first
 	return c, nil
 }
 
@@ -103,9 +103,12 @@ func (c *Counts) count(name, args string) {
 		c.Calls++
 	}
 	switch name {
-	case "clone", "clone3":
-		if strings.Contains(args, "CLONE_THREAD") {
+	case "clone", "clone3", "fork", "vfork":
+		switch {
+		case strings.Contains(args, "CLONE_THREAD"):
 			c.Threads++
+		case !strings.Contains(args, " = -1 "):
+			c.Processes++
 		}
 	case "execve", "execveat":
 		if strings.HasSuffix(args, " = 0") || strings.HasSuffix(args, "<unfinished ...>") {
