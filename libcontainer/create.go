@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/hooks"
+	"github.com/tare-oci/tare/internal/entry"
 	"github.com/tare-oci/tare/internal/facts"
 	"github.com/tare-oci/tare/internal/state"
 	"github.com/tare-oci/tare/specconv"
@@ -112,6 +113,7 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 		ctr.Warnings = append(ctr.Warnings, ready.forward(o.NotifySocket, rec, true)...)
 		ready.close()
 	default:
+		entry.Parallel()
 		go func() { // this program stands in for the container, and so is the main one
 			ready.forward(o.NotifySocket, rec, false)
 			ready.close()

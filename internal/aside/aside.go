@@ -11,12 +11,16 @@
 // meanwhile, so no handler of the runtime is entered on a thread it does not
 // know.
 //
-// The package imports nothing, so that it is initialised before package syscall
+// The package imports nothing of the standard library, so that it is initialised before package syscall
 // (The Go Programming Language Specification, "Program initialization"), which
 // raises the limit of open files for this process: see Files.
 package aside
 
-import "unsafe"
+import (
+	"unsafe"
+
+	_ "github.com/tare-oci/tare/internal/entry" // the limit below is wrong until it has been put back
+)
 
 // Errno is an error number of the kernel, errno(3).
 type Errno uintptr

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/internal/catch"
+	"github.com/tare-oci/tare/internal/entry"
 )
 
 // runPause lets the container go on when it is interrupted before all of it has
@@ -23,6 +24,7 @@ func runPause(c *call) error {
 		return err
 	}
 	cancel := make(chan struct{})
+	entry.Parallel()
 	go func() {
 		for n := 0; n == 0; { // a signal also interrupts the wait for it
 			n, _ = unix.Poll([]unix.PollFd{{Fd: int32(signals), Events: unix.POLLIN}}, -1)

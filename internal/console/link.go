@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/internal/entry"
 )
 
 // Link copies between the terminal of a container and the streams of this
@@ -43,6 +45,7 @@ func Connect(master *os.File, in, out int) (*Link, error) {
 		}
 		l.restore = restore
 	}
+	entry.Parallel() // both wait in the kernel, each at any time
 	go l.copyIn()
 	go l.copyOut()
 	return l, nil

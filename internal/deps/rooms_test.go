@@ -41,7 +41,7 @@ var rooms = map[string]room{
 	"internal/whole": {why: "executes what it carries", own: []string{"internal/sealed"}, std: []string{"embed", "errors", "fmt", "os", "runtime", "strconv", "syscall"}},
 	"internal/cli/early": {
 		why: "it runs before urfave/cli is initialised, and so may depend on nothing that imports it",
-		own: []string{"internal/cli"}, std: []string{"os"},
+		own: []string{"internal/cli", "internal/entry"}, std: []string{"os"},
 	},
 	"internal/cli/withsystemd": {
 		why: "it runs commands that need systemd before urfave/cli is initialised, and nothing else",
@@ -55,7 +55,7 @@ var rooms = map[string]room{
 	"internal/cli/usage": {why: "help and completion, the only part that needs urfave/cli", own: []string{"internal/cli"}, other: []string{urfav}},
 	"internal/cli": {
 		why:   "it reads flags and prints; what a container is stands in libcontainer, what a config means in specconv",
-		own:   []string{"internal/catch", "internal/console", "internal/field", "internal/ojson", "internal/sys", "internal/version", "libcontainer", "specconv"},
+		own:   []string{"internal/catch", "internal/console", "internal/entry", "internal/field", "internal/ojson", "internal/sys", "internal/version", "libcontainer", "specconv"},
 		other: []string{specs, xsys},
 	},
 	"specconv": {
@@ -66,7 +66,7 @@ var rooms = map[string]room{
 	},
 	"libcontainer": {
 		why: "the library that a program imports; it compiles and runs plans, and knows nothing of flags and terminals' users",
-		own: []string{"hooks", "internal/aside", "internal/cgroup", "internal/console", "internal/criu", "internal/devfilter", "internal/facts", "internal/field", "internal/initbin", "internal/initproto", "internal/netdev", "internal/ociconfig",
+		own: []string{"hooks", "internal/aside", "internal/cgroup", "internal/console", "internal/criu", "internal/devfilter", "internal/entry", "internal/facts", "internal/field", "internal/initbin", "internal/initproto", "internal/netdev", "internal/ociconfig",
 			"internal/ocischema", "internal/ojson", "internal/plan", "internal/probe", "internal/rdt", "internal/state", "internal/sys", "internal/version", "specconv"},
 		other: []string{specs, xsys},
 	},
@@ -108,13 +108,14 @@ var rooms = map[string]room{
 	"internal/version":   {why: "reads what the linker has set", other: []string{specs}, std: []string{"runtime", "runtime/debug"}},
 
 	"internal/sys":       {why: "typed system calls, below everything else that makes them", other: []string{xsys}},
-	"internal/aside":     {why: "it is initialised before package syscall because it imports nothing", std: []string{"unsafe"}},
+	"internal/entry":     {why: "it is initialised before every package that does anything, because it imports none", std: []string{"runtime"}},
+	"internal/aside":     {why: "it is initialised before package syscall because it imports nothing of the standard library", own: []string{"internal/entry"}, std: []string{"unsafe"}},
 	"internal/catch":     {why: "a leaf: a signal handler and a pipe", std: []string{"os", "syscall", "unsafe"}},
 	"internal/sealed":    {why: "a leaf: one kind of file", other: []string{xsys}, std: []string{"fmt"}},
 	"internal/initbin":   {why: "hands out the embedded init as a sealed file", own: []string{"internal/sealed"}, std: []string{"embed", "errors", "runtime", "io/fs"}},
 	"internal/probe":     {why: "the one room that looks at the host to learn facts", own: []string{"internal/facts", "internal/sys"}, other: []string{xsys}},
 	"internal/cgroup":    {why: "one kernel subject", own: []string{"internal/sys", "internal/facts"}, other: []string{xsys}},
-	"internal/console":   {why: "one kernel subject: terminals, and the sockets that carry them", other: []string{xsys}},
+	"internal/console":   {why: "one kernel subject: terminals, and the sockets that carry them", own: []string{"internal/entry"}, other: []string{xsys}},
 	"internal/criu":      {why: "the one room that knows CRIU's protocol; not in the front", other: []string{criu, xsys}},
 	"internal/netdev":    {why: "one kernel subject: network devices, by rtnetlink", other: []string{xsys}},
 	"internal/rdt":       {why: "one kernel subject: resctrl", own: []string{"internal/sys"}},

@@ -16,6 +16,7 @@ import (
 	"os"
 
 	"github.com/tare-oci/tare/internal/cli"
+	"github.com/tare-oci/tare/internal/entry"
 )
 
 // Help is what is left for package withsystemd to do or for main to print, and Code the exit code with which it
@@ -26,6 +27,9 @@ var (
 )
 
 func init() {
+	if entry.Added() {
+		_ = os.Unsetenv(entry.Env) // not for hooks and other programs
+	}
 	if Code, Help = cli.Run(os.Args, nil); Help == nil {
 		os.Exit(Code)
 	}
