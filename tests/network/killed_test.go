@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // N-61: killed in each step, of the way there and back; then gc. The neighbour
