@@ -71,6 +71,16 @@ $(INIT_BIN)/%/init: $(INIT_SRC) $(INIT_HDR) scripts/check-init.sh Makefile
 .PHONY: init
 init: $(INIT_BIN)/$(GOARCH)/init ## compile only the init
 
+# What `run` asks of the kernel, by a C program with the init's flags: tests/bench.
+FLOOR_SRC := $(sort $(wildcard tests/bench/floor/*.c))
+$(OUT)/floor: $(FLOOR_SRC) $(wildcard tests/bench/floor/*.h) init/sys.h Makefile
+	@mkdir -p $(@D)
+	$(CC_$(HOSTARCH)) $(INIT_CFLAGS) $(INIT_LDFLAGS) $(INIT_ARCH_$(HOSTARCH)) -o $@ $(FLOOR_SRC)
+	@scripts/check-init.sh $@ $(INIT_MAX) >/dev/null
+
+.PHONY: floor
+floor: $(OUT)/floor ## compile the C program that the benchmark takes for the floor of `run`
+
 .PHONY: tare
 tare: $(INIT_BIN)/$(GOARCH)/init ## build tare (GOARCH=arm64 for the other machine)
 	GOARCH=$(GOARCH) $(call go_build) -tags $(GO_TAGS) -o $(WHOLE)/$(GOARCH)/tare .
@@ -136,9 +146,17 @@ conformance: all ## run only the validation programs of the OCI runtime-tools (a
 differential: all ## hold tare against runc and crun with generated configs (as root)
 	$(GO) run ./tests/differential --runtime tare=$(abspath $(TARE))
 
+# STATIC_CRUN=FILE: a crun without shared libraries besides (scripts/static-crun.sh).
+BENCH = $(GO) run ./tests/bench --runtime tare=$(abspath $(TARE)) --peer crun=crun --peer runc=runc \
+	$(if $(STATIC_CRUN),--peer static-crun=$(STATIC_CRUN)) --floor $(abspath $(OUT)/floor)
+
 .PHONY: bench
-bench: all ## compare tare with crun and runc (as root, about 10 minutes)
-	$(GO) run ./tests/bench --runtime tare=$(abspath $(TARE)) --peer crun=crun --peer runc=runc --out docs/bench.md
+bench: all floor ## compare tare with crun and runc, and print it (as root; BENCH_FLAGS=--quick: 2 minutes)
+	$(BENCH) $(BENCH_FLAGS)
+
+.PHONY: bench-report
+bench-report: all floor ## the same, written into docs/bench.md and its charts (as root, about 10 minutes)
+	$(BENCH) $(BENCH_FLAGS) --out docs/bench.md
 
 .PHONY: bench-net
 bench-net: tare-net ## compare tare-net with Debian's CNI plugins (as root, about 1 minute)

@@ -149,6 +149,7 @@ HANDLER(unshare);
 HANDLER(expose);
 HANDLER(time_open);
 HANDLER(time_offset);
+HANDLER(fs_open);
 HANDLER(fork);
 HANDLER(become_root);
 HANDLER(session);

@@ -41,6 +41,7 @@ containernetworking-plugins /usr/lib/cni/bridge
 qemu-system-x86            qemu-system-x86_64
 debootstrap                debootstrap
 e2fsprogs                  mkfs.ext4
+secilc                     secilc
 dbus-daemon                dbus-daemon
 iproute2                   ip
 nftables                   nft

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -29,6 +30,7 @@ type boot struct {
 	name   string
 	append string
 	suites []suiteOf
+	policy string // in SELinux's CIL, which the guest gets compiled as /payload/policy
 }
 
 // Of the integration tests those run whose subject is another here: cgroup v2,
@@ -37,8 +39,8 @@ type boot struct {
 const (
 	underV2 = "^Test(V2|Systemd|Rootless|CgroupsPath|CgroupParent|CgroupLimits|Device|Pids|Memory|TooSmall|Small|CPUSet|UpdateEffects|Events(Form|Network|Stream)|" +
 		"Kill(All|Paused|Forms)|PauseCreated|RemoveStuck|Masked|ReadonlyPaths|Sysctl$|UserNamespace|Maps|Idmap|ManyIdmaps|Busybox|Lifecycle|" +
-		"HookOrder|BindTargets|Remount|Overlay|Seccomp|SingleNamespaces|Keyring|Exec(Cgroup|MovedCgroup|Labels|UserNamespace|ExitCodes))"
-	underV1 = "^Test(V1|Systemd|Cgroup|Device|Pids|Memory|TooSmall|Small|CPU(Quota|Set)|Net(Class|Prio)|Pause|Update(Flags|Effects|RollsBack)|StatsForm)"
+		"HookOrder|BindTargets|Remount|Overlay|OneTask|Seccomp|SingleNamespaces|Keyring|Exec(Cgroup|MovedCgroup|Labels|UserNamespace|ExitCodes|Posture)|Posture|Checkpoint|Restore)"
+	underV1 = "^Test(V1|Systemd|Cgroup|Device|Pids|Memory|TooSmall|Small|CPU(Quota|Set)|Net(Class|Prio)|Pause|Update(Flags|Effects|RollsBack)|StatsForm|Checkpoint$)"
 )
 
 // boots are what the ring consists of.
@@ -47,14 +49,17 @@ var boots = []boot{
 		{"internal/devfilter", "", nil},
 		{"internal/cgroup", "", []string{"-test.run=^(TestMakeAndRemoveInEveryHierarchy|TestCloneIntoCgroup|TestControllersAreEnabled|TestDelegate)$"}},
 		{"tests/integration", "vm", []string{"-test.run=" + underV2}},
-	}},
+	}, ""},
 	{"cgroup v1", appendV1, []suiteOf{
 		{"tests/integration", "vm", []string{"-test.run=" + underV1}},
 		{network, "vm", []string{"-test.run=^Test(VM|N50N51)/^(nftables|classifier_cgroup)$"}},
-	}},
+	}, ""},
 	{"hybrid", "systemd.unified_cgroup_hierarchy=0", []suiteOf{
 		{"tests/integration", "vm", []string{"-test.run=^TestSystemd$/^(default|limits|update|create_fails)$"}},
-	}},
+	}, ""},
+	{"selinux", "security=selinux enforcing=0", []suiteOf{
+		{"tests/integration", "vm", []string{"-test.run=^TestSELinux"}},
+	}, "tests/integration/testdata/selinux.cil"},
 }
 
 // appendV1 has systemd mount the v1 controllers, each hierarchy by itself.
@@ -115,7 +120,15 @@ func (o *options) ring(ctx context.Context, img image, cache string) (ok bool, e
 			}
 			fmt.Fprintf(&script, "printf '\\n%s%%s\\n' %s\n%s\n", packageMark, module+s.pkg, strings.Join(words, " "))
 		}
-		m := machine{img: img, cache: cache, append: b.append, limit: o.limit, console: o.console, payload: payload{script: script.String(), files: files}}
+		given := files
+		if b.policy != "" {
+			// The newest format that Linux 5.10 reads, as every later one does.
+			if err := do(ctx, "", "secilc", "-M", "true", "-c", "33", "-o", work+"/policy", "-f", "/dev/null", b.policy); err != nil {
+				return false, err
+			}
+			given = append(slices.Clone(files), hostFile{work + "/policy", "/payload/policy"})
+		}
+		m := machine{img: img, cache: cache, append: b.append, limit: o.limit, console: o.console, payload: payload{script: script.String(), files: given}}
 		start := time.Now()
 		passed, err := o.translate(ctx, func(out io.Writer) (int, error) { return m.run(ctx, out) })
 		if err != nil {

@@ -10,34 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
 )
-
-// steps are where a test build of the hook fails or dies.
-var steps = []string{"configuration", "lock", "address", "record", "network", "link", "inside", "bandwidth", "ports", "record-rules", "firewall", "names", "netns-name",
-	"proxy", "verify", "done"}
-
-const everything = "ports=8080:80,7000-7010:7000-7010/udp bandwidth=down=50mbit,up=50mbit proxy=on networks=web"
-
-// N-09: a failure in each step leaves nothing.
-func TestN09EachStepFails(t *testing.T) {
-	l := newLab(t)
-	l.web("")
-	l.box("first", "networks=web").up() // the bridge
-	l.hook = faulty
-	before := l.picture() + strings.Join(l.files(), "\n")
-	for _, step := range steps {
-		l.env = []string{"TARE_NET_FAULT=fail:" + step}
-		c := l.box("f-"+step, strings.Fields(everything)...).capability("CAP_NET_ADMIN")
-		if r := c.tryCreate(); r.code == 0 || !strings.Contains(r.err, "step "+step) {
-			t.Errorf("%s: %d %s", step, r.code, r.err)
-		}
-		l.env = nil
-		// What rests before it is used again is the pointer to the last address.
-		if after := l.picture() + strings.Join(l.files(), "\n"); after != before {
-			t.Errorf("%s left:\n%s", step, difference(before, after))
-		}
-	}
-}
 
 // N-61: killed in each step, of the way there and back; then gc. The neighbour
 // is not touched.
