@@ -137,6 +137,9 @@ func TestN61KilledAtRandom(t *testing.T) {
 				_ = cmd.Wait()
 				if cmd.ProcessState.ExitCode() == -1 {
 					killed++
+					span = span * 9 / 8
+				} else {
+					span = max(span*3/4, time.Millisecond) // it needs less than thought
 				}
 				if victim != "hook" {
 					c.alive = true

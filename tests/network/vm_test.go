@@ -104,11 +104,14 @@ func TestVMOpenVSwitch(t *testing.T) {
 	if out := b.in("ip", "-br", "addr", "show", "tapb").out; !strings.Contains(out, "198.51.100.8/24") {
 		t.Errorf("in the container: %s", out)
 	}
-	a.down()
-	b.down()
+	// As a veth, such a link ends with its namespace; before that it comes back.
+	l.tn("detach", a.id)
+	l.tn("detach", b.id)
 	if k := l.links(); k["tapa"].IfName == "" || k["tapb"].IfName == "" {
 		t.Errorf("the ports did not come back: %v", k)
 	}
+	a.down()
+	b.down()
 	ovs("del-br", "ovs0")
 	l.in(l.h, "ip", "link", "del", "ovs-system")
 }
