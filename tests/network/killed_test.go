@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
 )
 
 // N-61: killed in each step, of the way there and back; then gc. The neighbour
