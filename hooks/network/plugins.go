@@ -76,6 +76,12 @@ func (w *work) connectCNI() error {
 	ctx, cancel := context.WithTimeout(context.Background(), pluginPatience)
 	defer cancel()
 	w.later(func() error {
+		// A detach may be at work on it too, and two at the same time leave rules.
+		lock, err := w.pluginLock()
+		if err != nil {
+			return err
+		}
+		defer lock.Unlock()
 		ctx, cancel := context.WithTimeout(context.Background(), pluginPatience)
 		defer cancel()
 		return r.Del(ctx, w.a.ID, w.a.IfName, w.a.CNI)
