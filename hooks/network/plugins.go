@@ -98,6 +98,13 @@ func (e *Engine) disconnectCNI(a *record.Attachment) error {
 		return err
 	}
 	defer lock.Unlock()
+	// An attach that had the lock meanwhile has written down what it did.
+	if now, err := e.store.Load(a.ID, a.IfName); err == nil && now.Key == a.Key {
+		a.CNI = now.CNI
+	}
+	if a.CNI == nil {
+		return nil // no plugin was run
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), pluginPatience)
 	defer cancel()
 	a.CNI.NetNS = e.pinFile(a.Key)
