@@ -98,7 +98,7 @@ func (o *options) ring(ctx context.Context, img image, cache string) (ok bool, e
 			continue
 		}
 		var script strings.Builder
-		script.WriteString("export TARE=/payload/tare PROBER=/payload/prober TARE_NET=/payload/tare-net TARE_NET_PEER=/payload/peer\n")
+		script.WriteString("export TARE=/payload/tare PROBER=/payload/prober TARE_NET=/payload/tare-net TARE_NET_PEER=/payload/peer TARE_NET_PAGE=/payload/network.md\n")
 		for _, s := range b.suites {
 			key := suiteKey{s.pkg, s.tags}
 			if built[key] == "" {
@@ -220,7 +220,7 @@ func netPrograms(ctx context.Context, work string) ([]hostFile, error) {
 	if err := do(ctx, "", "env", "CGO_ENABLED=0", "go", "build", "-o", peer, "./"+network+"/peer"); err != nil {
 		return nil, err
 	}
-	return []hostFile{{hook, "/payload/tare-net"}, {peer, "/payload/peer"}}, nil
+	return []hostFile{{hook, "/payload/tare-net"}, {peer, "/payload/peer"}, {"docs/network.md", "/payload/network.md"}}, nil
 }
 
 // buildProber compiles the program that looks at a container from inside; the
