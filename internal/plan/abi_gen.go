@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x4f0958c8f335721a
+const abiHash uint64 = 0x1e008497405966e
