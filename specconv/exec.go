@@ -132,7 +132,7 @@ func CompileExec(in ExecInput) (*Result, error) {
 	c.emitIOPriority()
 	c.emitPersonality()
 	c.emitMemoryPolicy()
-	c.add(plan.StdioOwner("process.user.uid", c.Spec.Process.User.UID))
+	c.emitStdioOwner()
 	c.emitLock(false)
 	c.emitPidfdSend("setns")
 	if len(in.Target.RdtGroups) > 0 || in.PidfdSocket != "" {

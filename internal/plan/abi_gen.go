@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0xc2c4e7e71f78e1ef
+const abiHash uint64 = 0x7c987b45921b092b
