@@ -33,6 +33,7 @@ type report struct {
 	Contention []contention                                `json:"contention"`
 	Populated  []populated                                 `json:"populated"` // of the runtime under test
 	Loop       *loop                                       `json:"execLoop"`
+	Profiles   map[command]*profile                        `json:"profiles"` // of the runtime under test
 	Refused    []refusal                                   `json:"refused"`
 	Notes      []string                                    `json:"notes"`
 }
@@ -112,7 +113,11 @@ func (r *report) text(w io.Writer) error {
 // stay out: they hold paths of this machine.
 func (r *report) writeMarkdown(path string) error {
 	var b strings.Builder
-	b.WriteString("# Benchmark\n\nWritten by `make bench`; do not edit.\n\n- " + strings.Join(r.facts(), "\n- ") + "\n")
+	b.WriteString("# Benchmark\n\nWritten by `make bench-report`; do not edit. [performance.md](performance.md) says what was done about the time.\n\n- " +
+		strings.Join(r.facts(), "\n- ") + "\n")
+	for _, d := range r.drawings() {
+		fmt.Fprintf(&b, "\n![%s](%s)\n", d.alt, d.name)
+	}
 	for _, t := range r.tables() {
 		if err := t.markdown(&b); err != nil {
 			return err
@@ -124,7 +129,10 @@ func (r *report) writeMarkdown(path string) error {
 			fmt.Fprintf(&b, "- %s: %s\n", f.Runtime, f.What)
 		}
 	}
-	return os.WriteFile(path, []byte(b.String()), 0o644)
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		return err
+	}
+	return r.writeCharts(path)
 }
 
 // writeJSON writes the report with every sample to path.
