@@ -1,6 +1,9 @@
 package chart
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Bars is a chart of horizontal bars in groups.
 type Bars struct {
@@ -48,6 +51,7 @@ func (b Bars) SVG() string {
 	if b.LineText != "" {
 		y += line
 	}
+	b.Groups = slices.DeleteFunc(slices.Clone(b.Groups), func(g Group) bool { return g.most() == 0 })
 	common := b.Line
 	for _, g := range b.Groups {
 		if !g.Own {
@@ -72,7 +76,9 @@ func (b Bars) SVG() string {
 			if bar.Limit > 0 {
 				at := left + bar.Limit/scale*space
 				d.stroke(at, y-2, at, y+barHeight, "mark")
-				end = math.Max(end, at)
+				if at > end && at < end+12+7*float64(len(bar.Text)) { // it would go through the text
+					end = at
+				}
 			}
 			d.text(end+6, y+barHeight-4, "start", "m", bar.Text)
 			y += barHeight
