@@ -16,6 +16,7 @@ GO      ?= go
 GOARCH  := $(or $(GOARCH),$(shell $(GO) env GOARCH))
 HOSTARCH := $(shell $(GO) env GOHOSTARCH)
 TARE    ?= tare
+TARE_NET ?= tare-net
 OUT     := build/out
 
 # tare is two programs in one file: see internal/whole.
@@ -97,7 +98,8 @@ tare-seccomp: ## build the libseccomp back-end, where a C compiler and libseccom
 
 .PHONY: tare-net
 tare-net: ## build the network hook, a program of its own
-	GOARCH=$(GOARCH) $(call go_build) -o tare-net ./hooks/network/cmd
+	GOARCH=$(GOARCH) $(call go_build,$(FRONT_LD)) -o $(TARE_NET).linked ./hooks/network/cmd
+	@cp $(TARE_NET).linked $(TARE_NET).new && mv $(TARE_NET).new $(TARE_NET) && rm $(TARE_NET).linked
 
 .PHONY: cross
 cross: ## build for amd64 and arm64 into build/out, and run the arm64 programs where qemu-user is installed

@@ -117,7 +117,32 @@ func (c *compiler) emitCgroupWrites(writes []resourceWrite) {
 		if w.ignore {
 			flags = plan.FlagIgnore
 		}
-		c.add(plan.CgroupWrite(w.field, c.cgroups[w.hierarchy].Mount+c.cgroups[w.hierarchy].Path, w.file, w.value, flags))
+		op := plan.CgroupWrite(w.field, c.cgroups[w.hierarchy].Mount+c.cgroups[w.hierarchy].Path, w.file, w.value, flags)
+		if w.file == "pids.max" && w.value == "1" && c.accompanied() {
+			late := op
+			c.lateLimit = &late
+			if !c.SystemdCgroup {
+				continue
+			}
+			// systemd has set the limit with the unit.
+			op = plan.CgroupWrite(op.Field, op.Str[0], w.file, "max", flags)
+		}
+		c.add(op)
+	}
+}
+
+// accompanied says that a second process or thread is in the container's cgroups
+// for a moment before its program runs. A limit of one waits until it is gone.
+func (c *compiler) accompanied() bool {
+	l := c.linux()
+	return c.ns.shape().fork || l.Seccomp != nil && l.Seccomp.ListenerPath != "" || c.Spec.Hooks != nil && len(c.Spec.Hooks.CreateContainer) > 0
+}
+
+// emitLateLimit comes when the init is alone, and before it may go on.
+func (c *compiler) emitLateLimit() {
+	if c.lateLimit != nil {
+		c.add(*c.lateLimit)
+		c.lateLimit = nil
 	}
 }
 

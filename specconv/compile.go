@@ -90,11 +90,13 @@ type compiler struct {
 	unit           Unit
 	scope          *plan.Op // starts the scope, with the writes that follow it
 	scopeWrites    []resourceWrite
+	lateLimit      *plan.Op // the limit of processes, where the process is not alone before
 	filter         *seccomp.Program
 	propagation    uint64 // linux.rootfsPropagation, read once
 	caps           capSets
 	root           string    // the host path of the root file system
 	rootTree       plan.Slot // filled where the host opens the root
+	fsOpens        []plan.Op // make what shows joined namespaces
 	procOpen       bool      // SlotProc has been filled early
 	lateNet        bool      // the network namespace comes after the first record
 	named          bool      // the names of the UTS namespace are set

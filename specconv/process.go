@@ -139,6 +139,7 @@ func (c *compiler) emitInherited() {
 	case f == nil:
 	case f.Listener:
 		c.add(plan.SeccompNotify("linux.seccomp.listenerPath", f.ListenerPath, f.ListenerMetadata, f.Filter, uint64(f.Flags)))
+		c.emitLateLimit()
 		// Nothing that the filter may ask about happens before the agent can answer.
 		c.add(plan.SyncAwait("agent"))
 	default:
@@ -152,7 +153,12 @@ func (c *compiler) emitInherited() {
 // emitStart is the gate and what happens after it.
 func (c *compiler) emitStart() {
 	c.emitPidfdSend("standard")
+	listens := c.filter != nil && c.filter.Listener // which takes a second thread
 	if !c.Gate {
+		if c.lateLimit != nil && !listens {
+			c.add(plan.SyncArrive("alone"))
+			c.emitLateLimit()
+		}
 		// The host says so as soon as it has recorded the process; nobody waits.
 		c.add(plan.SyncAwait(SyncRecorded))
 	}
@@ -164,12 +170,13 @@ func (c *compiler) emitStart() {
 	// filter to allow. With no_new_privs there is no privilege to guard, and the
 	// filter need allow the execve alone. A listener is handed over by the creator,
 	// which is gone behind the gate, so its filter is always early.
-	early := c.filterNeedsPrivilege() || c.filter != nil && c.filter.Listener
+	early := c.filterNeedsPrivilege() || listens
 	if early {
 		c.emitInherited()
 	}
 	if c.Gate {
 		c.add(plan.SyncArrive("created"))
+		c.emitLateLimit()
 		// The host answers when the state is saved and the pid file written; if it
 		// dies before, so does the process.
 		c.add(plan.SyncAwait(SyncRecorded))

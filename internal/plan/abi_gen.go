@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x4bff274afb68dc0d
+const abiHash uint64 = 0xc2c4e7e71f78e1ef

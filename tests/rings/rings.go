@@ -35,7 +35,7 @@ var rings = []ring{
 	{"init", "the init built for a libc, with sanitizers, and held against the Go decoder", 6 * time.Minute, goTest("./tests/init/...")},
 	{"fuzz", "native fuzzing of what reads foreign bytes, a few seconds each", 6 * time.Minute, steps([]string{"make", "--no-print-directory", "-s", "fuzz", "FUZZTIME=8s"})},
 	{"integration", "the built tare from outside", 12 * time.Minute, goTest("-timeout=11m", "./tests/integration/...")},
-	{"vm", "the same in a virtual machine: systemd, cgroup v2 alone, AppArmor; cgroup v1", 30 * time.Minute, testsOf(".", "go", "run", "./tests/vm")},
+	{"vm", "the same in a virtual machine: systemd, cgroup v2 alone, AppArmor; cgroup v1; SELinux", 30 * time.Minute, testsOf(".", "go", "run", "./tests/vm")},
 	{"network", "tare-net under tare, runc and crun, in network namespaces of the tests", 15 * time.Minute, goTest("-timeout=14m", "./tests/network/...")},
 	{"conformance", "the validation programs of the OCI runtime-tools", 10 * time.Minute, conformance},
 	{"differential", "generated configs, the same for tare, runc and crun", 5 * time.Minute, closed("go", "run", "./tests/differential", "--runtime", "tare="+built())},
