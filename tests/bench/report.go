@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/tare-oci/tare/tests/cgroupview"
@@ -26,6 +27,8 @@ type report struct {
 	UnderTest string        `json:"underTest"` // empty when only peers were measured
 	Reference string        `json:"reference"` // the peer that ratios are taken to
 	Rounds    int           `json:"rounds"`
+	// Load is the load average of a minute before the first measurement.
+	Load float64 `json:"load"`
 
 	Series     []series                                    `json:"series"`
 	Memory     map[string]*memoryFacts                     `json:"memory"`
@@ -38,6 +41,23 @@ type report struct {
 	Notes      []string                                    `json:"notes"`
 }
 
+// busyLoad is the load for each core above which a machine is not quiet.
+const busyLoad = 0.5
+
+// loadAverage returns the load average of the last minute, 0 when it is unknown.
+func loadAverage() float64 {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	word, _, _ := strings.Cut(string(text), " ")
+	load, err := strconv.ParseFloat(word, 64)
+	if err != nil {
+		return 0
+	}
+	return load
+}
+
 // newReport describes the host. It names no machine.
 func newReport(b *bench, rounds int) (*report, error) {
 	var uts unix.Utsname
@@ -46,7 +66,7 @@ func newReport(b *bench, rounds int) (*report, error) {
 	}
 	return &report{
 		Kernel: unix.ByteSliceToString(uts.Release[:]), Cores: runtime.NumCPU(), Arch: runtime.GOARCH, Cgroups: cgroupview.Layout(),
-		Payload: b.fs.payload.kind, Runtimes: b.runtimes, Reference: b.reference.Name, Rounds: rounds,
+		Payload: b.fs.payload.kind, Runtimes: b.runtimes, Reference: b.reference.Name, Rounds: rounds, Load: loadAverage(),
 		Memory: map[string]*memoryFacts{}, Traces: map[string]map[command]*syscalltrace.Counts{},
 	}, nil
 }
@@ -75,6 +95,13 @@ func (r *report) facts() []string {
 	lines := []string{fmt.Sprintf("Linux %s, %s, %d cores, %s; payload: %s", r.Kernel, r.Arch, r.Cores, r.Cgroups, r.Payload)}
 	for _, rt := range r.Runtimes {
 		lines = append(lines, rt.Name+": "+rt.Version)
+	}
+	if r.Load > 0 {
+		line := fmt.Sprintf("load average before the first measurement: %.1f", r.Load)
+		if r.Load > busyLoad*float64(r.Cores) {
+			line += "; **others were at work on the machine**: the figures are rough"
+		}
+		lines = append(lines, line)
 	}
 	return append(lines, r.Notes...)
 }
