@@ -119,11 +119,11 @@ func TestV2CPUBurst(t *testing.T) {
 	}
 }
 
-// nullDisk loads a block device that needs 5 ms for each operation, does one at a
+// nullDisk loads a block device that needs 20 ms for each operation, does one at a
 // time and keeps nothing: on a disk that is never busy nobody has to share.
 func nullDisk(t *testing.T) (major, minor int64) {
 	t.Helper()
-	hostRun(t, "modprobe", "null_blk", "nr_devices=1", "queue_mode=2", "irqmode=2", "completion_nsec=5000000", "hw_queue_depth=1", "submit_queues=1", "gb=1")
+	hostRun(t, "modprobe", "null_blk", "nr_devices=1", "queue_mode=2", "irqmode=2", "completion_nsec=20000000", "hw_queue_depth=1", "submit_queues=1", "gb=1")
 	t.Cleanup(func() { hostRun(t, "rmmod", "null_blk") })
 	if _, err := fmt.Sscanf(readText(t, "/sys/block/nullb0/dev"), "%d:%d", &major, &minor); err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func nullDisk(t *testing.T) (major, minor int64) {
 }
 
 // readers are two containers that read the disk as fast as they may. What they
-// have been given in three seconds comes back.
+// have been given in six seconds comes back.
 func readers(t *testing.T, major, minor int64, edits [2]func(*specs.LinuxResources)) (reads [2]int64) {
 	t.Helper()
 	var boxes [2]*box
@@ -160,10 +160,10 @@ func readers(t *testing.T, major, minor int64, edits [2]func(*specs.LinuxResourc
 		return 0
 	}
 	for _, b := range boxes {
-		b.until("the first reads", func() bool { return count(b) > 10 })
+		b.until("the first reads", func() bool { return count(b) > 3 })
 	}
 	before := [2]int64{count(boxes[0]), count(boxes[1])}
-	time.Sleep(4 * time.Second)
+	time.Sleep(6 * time.Second)
 	for i, b := range boxes {
 		reads[i] = count(b) - before[i]
 	}
@@ -194,11 +194,11 @@ func TestV2IOShares(t *testing.T) {
 	hostRun(t, "modprobe", "bfq")
 	// Without the guesses about who is interactive, which change weights.
 	hostRun(t, "sh", "-c", "echo bfq >/sys/block/nullb0/queue/scheduler; echo 0 >/sys/block/nullb0/queue/iosched/low_latency")
-	check("BFQ, 100 and 100", readers(t, major, minor, [2]func(*specs.LinuxResources){weight(100), weight(100)}), 0.6, 1.7)
+	check("BFQ, 100 and 100", readers(t, major, minor, [2]func(*specs.LinuxResources){weight(100), weight(100)}), 0.5, 2)
 	check("BFQ, 100 and 800", readers(t, major, minor, [2]func(*specs.LinuxResources){weight(100), weight(800)}), 3, 16)
 	hostRun(t, "sh", "-c", "echo none >/sys/block/nullb0/queue/scheduler")
 	adjust(t, v2Root+"/io.cost.qos", fmt.Sprintf("%d:%d enable=1 ctrl=user min=100.00 max=100.00", major, minor), fmt.Sprintf("%d:%d enable=0", major, minor))
-	adjust(t, v2Root+"/io.cost.model", fmt.Sprintf("%d:%d ctrl=user model=linear rbps=409600 rseqiops=100 rrandiops=100 wbps=409600 wseqiops=100 wrandiops=100", major, minor),
+	adjust(t, v2Root+"/io.cost.model", fmt.Sprintf("%d:%d ctrl=user model=linear rbps=163840 rseqiops=40 rrandiops=40 wbps=163840 wseqiops=40 wrandiops=40", major, minor),
 		fmt.Sprintf("%d:%d ctrl=auto", major, minor))
 	check("io.cost, 100 and 800", readers(t, major, minor, [2]func(*specs.LinuxResources){unified("100"), unified("800")}), 3, 16)
 }
