@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x49f6e9b3628541a0
+const abiHash uint64 = 0xe4d59eabe51723c4

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // belowCgroup makes a cgroup for the containers of a test, with its controllers
@@ -251,4 +253,64 @@ func TestV2ThreadedInside(t *testing.T) {
 	expect(t, "how it ended", b.wait(), 137)
 	b.remove()
 	b.nothingLeft()
+}
+
+// TestV2ExecTight: where a limit has room for one process only, the one that is run
+// is born into the cgroup from within the container's pid namespace. A frozen
+// cgroup makes it wait there, before it has done anything; who may trace it finds
+// the container's own cgroup, read-only, and nothing above.
+func TestV2ExecTight(t *testing.T) {
+	for name, edit := range map[string]func(*specs.Spec){"plain": func(*specs.Spec) {}, "user namespace": userNamespace(100000)} {
+		b := newV2Box(t, edit, withNamespace(specs.CgroupNamespace, ""), prober("quiet", "pause"))
+		b.spec.Linux.Resources.Pids = &specs.LinuxPids{Limit: ptr(int64(2))}
+		b.launch()
+		b.ok("pause", b.id)
+		cmd, done := b.command("exec", "--ignore-paused", b.id, "/prober", "quiet", "exit:5")
+		b.must(cmd.Start())
+		end := make(chan struct{})
+		go func() { _ = cmd.Wait(); close(end) }()
+		b.until("the second process", func() bool { return len(strings.Fields(b.value("cgroup.procs"))) == 2 })
+		found := 0
+		for _, pid := range strings.Fields(b.value("cgroup.procs")) {
+			if pid == strconv.Itoa(b.pid) {
+				continue
+			}
+			its, err1 := os.Readlink(procPath(b.pid, "ns/pid"))
+			own, err2 := os.Readlink("/proc/" + pid + "/ns/pid")
+			if err1 != nil || err2 != nil || its != own {
+				t.Errorf("%s: the pid namespaces are %s and %s", name, its, own)
+			}
+			for _, link := range []string{"cwd", "root"} {
+				if to, err := os.Stat("/proc/" + pid + "/" + link); err == nil {
+					if root, err := os.Stat(procPath(b.pid, "root")); err != nil || !os.SameFile(to, root) {
+						t.Errorf("%s: its %s is not the container's root", name, link)
+					}
+				}
+			}
+			for _, fd := range mustGlob(t, "/proc/"+pid+"/fd/*") {
+				open, err := os.Stat(fd)
+				if err != nil || !open.IsDir() {
+					continue
+				}
+				found++
+				above, err := os.Stat(fd + "/..")
+				if err != nil || !os.SameFile(open, above) {
+					t.Errorf("%s: from descriptor %s a way leads up", name, fd)
+				}
+				if limit := strings.TrimSpace(readText(t, fd+"/pids.max")); limit != "2" {
+					t.Errorf("%s: descriptor %s has the limit %q", name, fd, limit)
+				}
+				if err := os.WriteFile(fd+"/pids.max", []byte("9"), 0); !errors.Is(err, unix.EROFS) {
+					t.Errorf("%s: the limit can be raised through descriptor %s: %v", name, fd, err)
+				}
+			}
+		}
+		if found == 0 {
+			t.Errorf("%s: no directory was open: nothing was proven", name)
+		}
+		b.ok("resume", b.id)
+		<-end
+		expect(t, "exit code", done().Code, 5)
+		b.remove("--force")
+	}
 }
