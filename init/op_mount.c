@@ -3,6 +3,8 @@
  * ever seen under a name. */
 #include "ctx.h"
 
+#define WALL_ 0x40000000
+
 /* Passes on what the file system's own log says, "e tmpfs: Bad value for 'size'". */
 static void fs_log(struct ctx *c, int fs)
 {
@@ -56,7 +58,8 @@ static int fs_options(struct ctx *c, const struct op *op, int blob, int fs)
 	return 0;
 }
 
-static int new_fs(struct ctx *c, const struct op *op, const char *type, const char *source)
+/* A detached mount of a new file system. */
+static int detached_fs(struct ctx *c, const struct op *op, const char *type, const char *source, int options, u32 attr)
 {
 	owned_fd fs = (int)sys2(__NR_fsopen, type, FSOPEN_CLOEXEC);
 	if (fs < 0)
@@ -68,7 +71,7 @@ static int new_fs(struct ctx *c, const struct op *op, const char *type, const ch
 			return fail(c, STEP_FSCONFIG, r);
 		}
 	}
-	int r = fs_options(c, op, MOUNT_FS_OPTIONS, fs);
+	int r = fs_options(c, op, options, fs);
 	if (r < 0)
 		return r;
 	r = (int)sys5(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, 0, 0, 0);
@@ -76,8 +79,54 @@ static int new_fs(struct ctx *c, const struct op *op, const char *type, const ch
 		fs_log(c, fs);
 		return fail(c, STEP_FSCONFIG, r);
 	}
-	int mnt = (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, (u32)op->num[MOUNT_FS_ATTR]);
+	int mnt = (int)sys3(__NR_fsmount, fs, FSMOUNT_CLOEXEC, attr);
 	return mnt < 0 ? fail(c, STEP_FSMOUNT, mnt) : mnt;
+}
+
+static int new_fs(struct ctx *c, const struct op *op, const char *type, const char *source)
+{
+	return detached_fs(c, op, type, source, MOUNT_FS_OPTIONS, (u32)op->num[MOUNT_FS_ATTR]);
+}
+
+/* While there still is privilege over the namespace that the file system shows. A
+ * procfs shows that of its maker, and a joined pid namespace holds for children:
+ * so one makes it, and leaves the descriptor in the table that both share. */
+HANDLER(fs_open)
+{
+	const char *type = op_str(c, op, FS_OPEN_TYPE);
+	if (!str_eq(type, "proc")) {
+		int mnt = detached_fs(c, op, type, type, FS_OPEN_OPTIONS, 0);
+		if (mnt >= 0)
+			c->slots[op->num[FS_OPEN_INTO]] = mnt;
+		return mnt < 0 ? mnt : 0;
+	}
+	/* The place in the table is taken before, so that both know its number. */
+	owned_fd place = sys_openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
+	if (place < 0)
+		return fail(c, STEP_OPEN, place);
+	struct clone_args args = {.flags = CLONE_FILES | CLONE_VFORK, .exit_signal = 0};
+	long pid = sys2(__NR_clone3, &args, sizeof args);
+	if (pid < 0)
+		return fail(c, STEP_CLONE, pid);
+	if (pid == 0) {
+		/* Who am I: a child in the joined pid namespace, for this one thing. */
+		int mnt = detached_fs(c, op, type, type, FS_OPEN_OPTIONS, 0);
+		long r = mnt < 0 ? mnt : sys3(__NR_dup3, mnt, place, O_CLOEXEC);
+		if (mnt >= 0)
+			(void)sys_close(mnt);
+		sys_exit(r < 0 ? (int)-r : 0);
+	}
+	int status = 0;
+	long r;
+	do
+		r = sys4(__NR_wait4, pid, &status, WALL_, NULL);
+	while (r == -EINTR);
+	if (r < 0)
+		return fail(c, STEP_CLONE, r);
+	if (status)
+		return fail(c, STEP_FSMOUNT, -((status & 0x7f) ? EIO : (status >> 8 & 0xff)));
+	c->slots[op->num[FS_OPEN_INTO]] = take_fd(&place);
+	return 0;
 }
 
 /* A value of more than 255 bytes does not fit fsconfig(2): overlay's lowerdir.
@@ -135,6 +184,7 @@ static int has_option(const struct ctx *c, const struct op *op, const char *pref
 HANDLER(mount_fs)
 {
 	const char *at = op_str(c, op, MOUNT_FS_AT);
+	owned_fd tree = op_slot(c, op, MOUNT_FS_ELSE); /* not to be open while the container waits */
 	struct stat covered = {0};
 	if (op->flags & FLAG_KEEP_MODE) {
 		owned_fd old = open_in_root(c, at, O_PATH | O_DIRECTORY);
@@ -163,10 +213,8 @@ HANDLER(mount_fs)
 		return r < 0 ? r : set_attr(c, mnt, 0, op->num[MOUNT_FS_PROPAGATION], 0);
 	}
 	owned_fd mnt = new_fs(c, op, op_str(c, op, MOUNT_FS_TYPE), op_str(c, op, MOUNT_FS_SOURCE));
-	if (mnt == -EPERM && op->num[MOUNT_FS_ELSE]) { /* a namespace that it shows belongs to others */
-		int tree = op_slot(c, op, MOUNT_FS_ELSE);
-		u64 attr = op->num[MOUNT_FS_ATTR] | MOUNT_ATTR_RDONLY;
-		int r = attach_with(c, tree, target, attr, attr);
+	if (mnt == -EPERM && tree >= 0) { /* the namespace that it shows belongs to others */
+		int r = attach_with(c, tree, target, op->num[MOUNT_FS_ATTR], 0);
 		return r < 0 ? r : set_attr(c, tree, 0, op->num[MOUNT_FS_PROPAGATION], 0);
 	}
 	if (mnt < 0)

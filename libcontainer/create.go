@@ -17,6 +17,7 @@ import (
 
 	"github.com/tare-oci/tare/hooks"
 	"github.com/tare-oci/tare/internal/entry"
+	"github.com/tare-oci/tare/internal/facts"
 	"github.com/tare-oci/tare/internal/state"
 	"github.com/tare-oci/tare/specconv"
 )
@@ -85,23 +86,8 @@ func (r *Runtime) createOnce(o CreateOptions, gate bool) (*Container, error) {
 	if systemd != nil {
 		defer systemd.Close()
 	}
-	res, err := o.compile(spec, config, f, gate)
+	rec, res, err := r.reserve(&o, spec, config, f, gate)
 	if err != nil {
-		return nil, err
-	}
-	store, err := state.Open(r.root, true)
-	if err != nil {
-		return nil, err
-	}
-	rec, err := store.Create(o.ID)
-	if err != nil {
-		return nil, err
-	}
-	fillRecord(rec, &o, spec, res)
-	rec.Config = config
-	if err := rec.Begin(); err != nil {
-		_ = rec.Remove()
-		rec.Unlock()
 		return nil, err
 	}
 	h := newHost(res.Plan, rec, &o)
@@ -151,6 +137,30 @@ func (r *Runtime) createOnce(o CreateOptions, gate bool) (*Container, error) {
 		}()
 	}
 	return ctr, nil
+}
+
+// reserve compiles the config, and only then takes the id.
+func (r *Runtime) reserve(o *CreateOptions, spec *specs.Spec, config []byte, f *facts.Facts, gate bool) (*state.Record, *specconv.Result, error) {
+	res, err := o.compile(spec, config, f, gate)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := state.Open(r.root, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	rec, err := store.Create(o.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	fillRecord(rec, o, spec, res)
+	rec.Config = config
+	if err := rec.Begin(); err != nil {
+		_ = rec.Remove()
+		rec.Unlock()
+		return nil, nil, err
+	}
+	return rec, res, nil
 }
 
 // letGo ends what binds this program to the init.

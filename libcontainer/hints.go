@@ -26,6 +26,10 @@ func detail(op *plan.Op, r *initproto.Report) string {
 		return "a limit of user.max_*_namespaces is reached (namespaces(7))"
 	case op.Code == plan.OpMountBind && step == "open_tree" && r.Errno == syscall.EINVAL && !op.Has(plan.FlagRecursive):
 		return joinDetail(r.Detail, "in a user namespace a directory with mounts below it can be bound only with rbind, which does not uncover what they hide")
+	case op.Code == plan.OpLsmExec && r.Errno == syscall.EINVAL && strings.HasPrefix(op.Field, "process.selinux"):
+		return "SELinux's policy knows no such label"
+	case op.Code == plan.OpSeccompNotify && step == "clone" && r.Errno == syscall.EAGAIN:
+		return "handing the listener over takes a second task for a moment, and RLIMIT_NPROC of the user or linux.resources.pids.limit leaves none"
 	case op.Code == plan.OpOomScore && r.Errno == syscall.EACCES:
 		return "only CAP_SYS_RESOURCE may lower it"
 	}

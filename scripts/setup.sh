@@ -41,9 +41,11 @@ containernetworking-plugins /usr/lib/cni/bridge
 qemu-system-x86            qemu-system-x86_64
 debootstrap                debootstrap
 e2fsprogs                  mkfs.ext4
+secilc                     secilc
 dbus-daemon                dbus-daemon
 iproute2                   ip
 nftables                   nft
+ufw                        ufw
 "
 case $goal in
 build) wanted=$build ;;

@@ -119,8 +119,13 @@ func (c *compiler) emitCgroupWrites(writes []resourceWrite) {
 		}
 		op := plan.CgroupWrite(w.field, c.cgroups[w.hierarchy].Mount+c.cgroups[w.hierarchy].Path, w.file, w.value, flags)
 		if w.file == "pids.max" && w.value == "1" && c.accompanied() {
-			c.lateLimit = &op
-			continue
+			late := op
+			c.lateLimit = &late
+			if !c.SystemdCgroup {
+				continue
+			}
+			// systemd has set the limit with the unit.
+			op = plan.CgroupWrite(op.Field, op.Str[0], w.file, "max", flags)
 		}
 		c.add(op)
 	}

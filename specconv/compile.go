@@ -96,6 +96,7 @@ type compiler struct {
 	caps           capSets
 	root           string    // the host path of the root file system
 	rootTree       plan.Slot // filled where the host opens the root
+	fsOpens        []plan.Op // make what shows joined namespaces
 	procOpen       bool      // SlotProc has been filled early
 	lateNet        bool      // the network namespace comes after the first record
 	named          bool      // the names of the UTS namespace are set

@@ -138,9 +138,9 @@ func (c *compiler) emitTrees(mounts []mount) {
 	for i := range mounts {
 		n := &mounts[i]
 		idmap := n.opt.idmap || len(n.spec.UIDMappings) > 0
-		if host, ok := c.mayStandIn(n); ok && !n.opt.remount {
-			n.tree = c.plan.NewSlot("tree-" + strconv.Itoa(i))
-			c.add(plan.TreeOpen(n.field+".type", host, n.tree, plan.FlagRecursive))
+		if c.needsPrivilege(n) {
+			n.tree = c.plan.NewSlot(n.spec.Type + "-" + strconv.Itoa(i))
+			c.fsOpens = append(c.fsOpens, plan.FsOpen(n.field+".type", n.spec.Type, n.opt.data, n.tree, plan.FlagIgnore))
 			continue
 		}
 		if !n.bind || n.opt.remount || !idmap && !c.hostOpens() {

@@ -99,6 +99,9 @@ func (c *compiler) emitEnter(s shape) {
 			c.emitNames() // while there is privilege over a namespace that need not belong to the user namespace
 		}
 	}
+	for _, op := range c.fsOpens {
+		c.add(op)
+	}
 	if s.joinU != nil {
 		join := plan.NsJoin(s.joinU.field, s.joinU.flag, s.joinU.slot)
 		if c.keepGroups() {

@@ -199,12 +199,13 @@ func (c *compiler) standIn(n *mount) bool {
 	return true
 }
 
-// mayStandIn says that only the kernel knows whether the file system can be mounted:
-// the namespace that it shows is joined, and belongs to the user namespace or not.
-// Not for proc, where other processes would be seen, nor for mqueue, which the host
-// need not have.
-func (c *compiler) mayStandIn(n *mount) (host string, ok bool) {
-	return "/sys", n.spec.Type == "sysfs" && !n.bind && c.hostOpens() && c.ns.isJoined(plan.NewNet)
+// needsPrivilege says that only the kernel knows whether the file system can be
+// mounted: the namespace that it shows is joined, and belongs to the user namespace, or
+// to the host. So it is made after joining that one, while there is privilege over it,
+// and is what is used if the kernel refuses another.
+func (c *compiler) needsPrivilege(n *mount) bool {
+	flag, _ := ownedBy(n.spec.Type)
+	return flag != 0 && !n.bind && !n.opt.remount && c.hostOpens() && c.ns.isJoined(flag)
 }
 
 // checkGroupOption refuses a gid= or uid= that the user namespace does not have;

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0xe4d59eabe51723c4
+const abiHash uint64 = 0x27039b25d88e0843

@@ -21,6 +21,12 @@ func NsJoin(field string, nstype uint64, ns Slot) Op {
 	return Op{Code: OpNsJoin, Field: field, Num: [4]uint64{nstype, uint64(ns)}}
 }
 
+// FsOpen makes a file system that shows a namespace which has been joined; flags may
+// be FlagIgnore, for where the kernel need not be asked.
+func FsOpen(field, fstype string, options []string, into Slot, flags uint32) Op {
+	return Op{Code: OpFsOpen, Field: field, Flags: flags, Str: [3]string{fstype}, Num: [4]uint64{uint64(into)}, Blob: [2][]byte{List(options)}}
+}
+
 // NsEnter joins namespaces of the process pid, which the slot has a pidfd of; pid
 // may be 0 where /proc is not the host's any more. flags may be FlagKeepGroups, for
 // a user namespace, and FlagClose.

@@ -133,8 +133,11 @@ func (op *Op) Value() string {
 		if a.kind != argStr && a.kind != argStrOpt {
 			continue
 		}
-		if a.name == "at" || a.name == "path" || a.name == "unit" {
+		switch a.name {
+		case "at", "path", "unit":
 			return op.Str[a.at]
+		case "label": // AppArmor's begins with what shall be done with it
+			return strings.TrimPrefix(op.Str[a.at], "exec ")
 		}
 		if first == "" {
 			first = op.Str[a.at]

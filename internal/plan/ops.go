@@ -50,6 +50,7 @@ const (
 	OpExpose
 	OpTimeOpen
 	OpTimeOffset
+	OpFsOpen
 	OpFork
 	OpBecomeRoot
 	OpSession

@@ -10,6 +10,7 @@ const allNamespaces = plan.NewNS | plan.NewPID | plan.NewNet | plan.NewIPC | pla
 func fullPlan() *plan.Plan {
 	p := &plan.Plan{}
 	cg := p.NewSlot("cgroup pids")
+	fs := p.NewSlot("sysfs")
 	ns := p.NewSlot("network namespace")
 	tree := p.NewSlot("mount 3")
 	v2 := p.NewSlot("cgroup v2")
@@ -52,6 +53,7 @@ func fullPlan() *plan.Plan {
 		plan.SyncAwait("id maps"),
 		plan.BecomeRoot("linux.uidMappings"),
 		plan.NsJoin("linux.namespaces[0]", plan.NewNet, ns),
+		plan.FsOpen("mounts[0].type", "sysfs", []string{"a=b"}, fs, plan.FlagIgnore),
 		plan.TimeOffset("linux.timeOffsets", "monotonic 1 0\n"),
 		plan.Fork("linux.namespaces", plan.NewPID, plan.NoSlot),
 		plan.SyncArrive("namespaces-entered"),

@@ -276,9 +276,9 @@ func TestManyAtOnce(t *testing.T) {
 	cgroupsSettle(before, containers, boxes...)
 }
 
-// TestCgroupVanishes: a cgroup that somebody removes before the process is in it is
+// TestVanishingCgroup: a cgroup that somebody removes before the process is in it is
 // made again.
-func TestCgroupVanishes(t *testing.T) {
+func TestVanishingCgroup(t *testing.T) {
 	if !isTare {
 		t.Skip("runc fails where it loses the race")
 	}

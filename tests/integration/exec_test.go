@@ -83,6 +83,14 @@ func TestExecPosture(t *testing.T) {
 	}
 	defer unix.Close(leak)
 	b := running(t, prober("pause"))
+	b.execPosture()
+	b.remove("--force")
+}
+
+// execPosture runs a program in the container, and compares it with that.
+func (b *box) execPosture() {
+	t := b.t
+	t.Helper()
 	b.env = append(os.Environ(), "SECRET=1")
 	r := b.exec(nil)
 	posture(t, b, r)
@@ -101,7 +109,6 @@ func TestExecPosture(t *testing.T) {
 	if !strings.Contains(limits, "Max open files") || len(r.Rlimits) != 32 {
 		t.Errorf("%d limits:\n%s", len(r.Rlimits), limits)
 	}
-	b.remove("--force")
 }
 
 // TestExecProcessFile: everything that a process of its own can say.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,6 +89,7 @@ func postureOf(b *box, r *report) observations {
 	set("interval timers", r.Timers)
 	set("names", r.Hostname+" "+r.Domainname)
 	set("keyring", keyringName(r.Keyring, b.id))
+	set("keyring label", r.KeyringLabel)
 	set("cwd", r.Cwd)
 	set("root", r.Root)
 	set("exe", r.Exe)
@@ -99,7 +101,7 @@ func postureOf(b *box, r *report) observations {
 	set("process group", r.Pgid == r.Pid)
 	set("terminal", controlling(r.Stat))
 	set("oom_score_adj", strings.TrimSpace(r.OomScoreAdj))
-	set("label", strings.TrimRight(r.Attr, "\n\x00"))
+	set("label", strings.TrimRight(r.Attr, "\n\x00\b"))
 	set("coredump_filter", strings.TrimSpace(r.CoredumpFilter))
 	set("loginuid", r.Loginuid)
 	set("timens_offsets", strings.Join(strings.Fields(r.TimensOffsets), " "))
@@ -129,7 +131,7 @@ func keyringName(description, id string) string {
 func ordinaryPosture(t *testing.T) observations {
 	t.Helper()
 	p := statusLines(readText(t, "/proc/self/status")) // of the machine, if not said otherwise here
-	caps := capMask(unix.CAP_AUDIT_WRITE, unix.CAP_KILL, unix.CAP_NET_BIND_SERVICE)
+	caps := capMask(ordinaryCaps...)
 	none := capMask()
 	said := observations{
 		"status Umask": "0022", "status TracerPid": "0", "status Uid": "0 0 0 0", "status Gid": "0 0 0 0", "status Groups": "", "status Threads": "1",
@@ -142,7 +144,7 @@ func ordinaryPosture(t *testing.T) observations {
 		"no_new_privs": "0", "seccomp": "0", "securebits": "0", "dumpable": "1", "pdeathsig": "0", "subreaper": "0",
 		"signals": fmt.Sprintf("{%s %s %s}", none, none, none), "interval timers": none,
 		"personality": "0",
-		"names":       "box (none)", "keyring": "keyring;0;0;3f1b0000;_ses.ID", "cwd": "/", "root": "/", "exe": "/prober", "comm": "prober", "cmdline": "/prober\x00",
+		"names":       "box (none)", "keyring": "keyring;0;0;3f1b0000;_ses.ID", "keyring label": "", "cwd": "/", "root": "/", "exe": "/prober", "comm": "prober", "cmdline": "/prober\x00",
 		"args": "[/prober]", "env": "[PATH=/bin:/ TERM=xterm HOME=/]", "session": "true", "process group": "true", "terminal": "0",
 		"timens_offsets": "monotonic 0 0 boottime 0 0", "id maps": "0 0 4294967295 / 0 0 4294967295",
 		"prctl keepCaps": "0", "prctl thpDisable": "0",
@@ -193,13 +195,8 @@ func inherit(t *testing.T, p observations) {
 	if err := unix.Prlimit(os.Getppid(), unix.RLIMIT_NOFILE, nil, &nofile); err == nil {
 		delete(p, fmt.Sprintf("rlimit %d", unix.RLIMIT_NOFILE))
 	}
-	for name, option := range map[string]int{"timerSlack": 30, "mceKill": 34, "ioFlusher": 58, "mdwe": 66, "ksm": 68} {
-		v, _, e := unix.RawSyscall6(unix.SYS_PRCTL, uintptr(option), 0, 0, 0, 0, 0)
-		n := int(v)
-		if e != 0 {
-			n = -int(e)
-		}
-		p["prctl "+name] = strconv.Itoa(n)
+	for name, value := range answersTo(t, ordinaryCaps) {
+		p["prctl "+name] = strconv.Itoa(value)
 	}
 	mode := -1 // on a kernel without memory policies
 	_, _, _ = unix.RawSyscall6(unix.SYS_GET_MEMPOLICY, uintptr(unsafe.Pointer(&mode)), 0, 0, 0, 0, 0)
@@ -228,6 +225,44 @@ func inherit(t *testing.T, p observations) {
 	for name := range cgroupOf(readText(t, "/proc/self/cgroup")) {
 		p["cgroup "+name] = "its own"
 	}
+}
+
+// ordinaryCaps are those of defaultSpec.
+var ordinaryCaps = []uint{unix.CAP_AUDIT_WRITE, unix.CAP_KILL, unix.CAP_NET_BIND_SERVICE}
+
+// answersTo asks the kernel what prctl(2) tells a process with these capabilities,
+// for options that a container inherits; -errno if it does not tell. It is asked from
+// a thread that has no others, because kernels differ in whom they tell: Linux 6.1 has
+// PR_GET_IO_FLUSHER for CAP_SYS_RESOURCE alone.
+func answersTo(t *testing.T, caps []uint) map[string]int {
+	t.Helper()
+	done := make(chan map[string]int)
+	var failed error
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		answers := map[string]int{}
+		defer func() { done <- answers }()
+		var set [2]unix.CapUserData
+		for _, c := range caps {
+			set[c/32].Effective |= 1 << (c % 32)
+		}
+		set[0].Permitted, set[1].Permitted = set[0].Effective, set[1].Effective
+		if failed = unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &set[0]); failed != nil {
+			return
+		}
+		for name, option := range map[string]int{"timerSlack": 30, "mceKill": 34, "ioFlusher": 58, "mdwe": 66, "ksm": 68} {
+			v, _, e := unix.RawSyscall6(unix.SYS_PRCTL, uintptr(option), 0, 0, 0, 0, 0)
+			answers[name] = int(v)
+			if e != 0 {
+				answers[name] = -int(e)
+			}
+		}
+	}()
+	answers := <-done
+	if failed != nil {
+		t.Fatal("capset:", failed)
+	}
+	return answers
 }
 
 // callersNice is the nice value of the test, which a container inherits.

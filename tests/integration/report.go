@@ -42,6 +42,7 @@ type report struct {
 	Monotonic, Boottime  int64
 	Hostname, Domainname string
 	Keyring, Cwd         string
+	KeyringLabel         string // of a security module that labels keys
 	Fds                  []openFile
 	Namespaces           map[string]string
 	Root, Exe            string

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // TestSystemd is about the systemd cgroup driver, with a real systemd: what it
@@ -27,7 +28,7 @@ func TestSystemd(t *testing.T) {
 		name string
 		test func(*testing.T)
 	}{
-		{"default", systemdDefault}, {"limits", systemdLimits}, {"update", systemdUpdate}, {"pause", systemdPause}, {"exec", systemdExec}, {"reload", systemdReload}, {"unified", systemdUnified},
+		{"default", systemdDefault}, {"limits", systemdLimits}, {"update", systemdUpdate}, {"pause", systemdPause}, {"exec", systemdExec}, {"posture", systemdPosture}, {"reload", systemdReload}, {"unified", systemdUnified},
 		{"devices", systemdDevices}, {"privileged", systemdPrivileged}, {"stopped", systemdStopped}, {"kill", systemdKill},
 		{"failed_before", systemdFailedBefore}, {"taken", systemdTaken}, {"slices", systemdSlices}, {"slice", systemdSlice},
 		{"annotations", systemdAnnotations}, {"refused", systemdRefused}, {"create_fails", systemdCreateFails},
@@ -104,6 +105,24 @@ func inCgroup(t *testing.T, pid int, path string) {
 	for name, got := range cgroupOf(readText(t, procPath(pid, "cgroup"))) {
 		expect(t, "cgroup in hierarchy "+name, got, path)
 	}
+}
+
+// systemdPosture: where systemd has made the cgroups, everything observable of the
+// container's process, and of one that is run in it, is what it is elsewhere.
+func systemdPosture(t *testing.T) {
+	leak, err := unix.Open("/", unix.O_RDONLY|unix.O_DIRECTORY, 0) // not close-on-exec
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(leak)
+	b := systemdBox(t)
+	b.env = append(os.Environ(), "SECRET=1")
+	posture(t, b, b.probe())
+	posture(t, b, b.createdReport())
+	b = systemdBox(t, prober("pause"))
+	b.launch()
+	b.execPosture()
+	b.remove("--force")
 }
 
 // systemdDefault leads a container without a path through its life.

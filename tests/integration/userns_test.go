@@ -133,8 +133,8 @@ func TestPseudoFilesOfUserNamespace(t *testing.T) {
 		}
 		r := j.probe("stat:/sys/class/net/lo")
 		expect(t, name+": type of lo", r.result("stat:/sys/class/net/lo").Type, typeLink)
-		bound := slices.ContainsFunc(parseMounts(r.Mountinfo), func(m mountLine) bool { return strings.HasPrefix(m.at, "/sys/fs/cgroup") })
-		expect(t, name+": the host's /sys is bound", bound, flags&unix.CLONE_NEWUSER == 0)
+		below := slices.ContainsFunc(parseMounts(r.Mountinfo), func(m mountLine) bool { return strings.HasPrefix(m.at, "/sys/") })
+		expect(t, name+": something of the host's is below /sys", below, false)
 		expectOpts(t, r.mount("/sys"), "ro")
 	}
 }

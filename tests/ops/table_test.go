@@ -28,6 +28,7 @@ var table = map[plan.Code]opTest{
 	plan.OpNsJoin:      {effect: nsJoinEffect, failure: nsJoinFailure},
 	plan.OpUnshare:     {effect: unshareEffect, failure: unshareFailure},
 	plan.OpExpose:      {effect: exposeEffect, harmless: "the kernel takes 0 and 1 from everybody"},
+	plan.OpFsOpen:      {effect: fsOpenEffect, failure: fsOpenFailure},
 	plan.OpTimeOpen:    {effect: timeOpenEffect, failure: timeOpenFailure},
 	plan.OpTimeOffset:  {effect: timeOffsetEffect, failure: timeOffsetFailure},
 	plan.OpFork:        {effect: forkEffect, failure: forkFailure},

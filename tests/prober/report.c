@@ -262,6 +262,8 @@ static void names(void)
 	json_text("domainname", u[5]);
 	word n = SYS4(__NR_keyctl, 6, -3, b, sizeof(b)); /* KEYCTL_DESCRIBE, the session keyring */
 	json_bytes("keyring", b, n > 0 ? (size_t)n - 1 : 0);
+	n = SYS4(__NR_keyctl, 17, -3, b, sizeof(b)); /* KEYCTL_GET_SECURITY */
+	json_bytes("keyringLabel", b, n > 0 ? (size_t)n - 1 : 0);
 	n = SYS2(__NR_getcwd, b, sizeof(b));
 	json_bytes("cwd", b, n > 0 ? (size_t)n - 1 : 0);
 }
