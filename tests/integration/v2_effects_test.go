@@ -34,7 +34,7 @@ func belowCgroup(t *testing.T, path string, values map[string]string) {
 // has memory.low, which is reservation, or memory.min keeps its page cache, and
 // one without loses it to the other.
 func TestV2MemoryProtection(t *testing.T) {
-	const mine, limit = 12 << 20, 32 << 20
+	const mine, limit = 8 << 20, 24 << 20
 	belowCgroup(t, "/tare-protection", map[string]string{"memory.max": strconv.Itoa(limit)})
 	left := map[string]int64{}
 	for _, protection := range []string{"none", "memory.low", "memory.min"} {
@@ -43,9 +43,9 @@ func TestV2MemoryProtection(t *testing.T) {
 		b.spec.Linux.CgroupsPath = "/tare-protection/kept"
 		switch protection {
 		case "memory.low":
-			b.spec.Linux.Resources.Memory = &specs.LinuxMemory{Reservation: ptr(int64(24 << 20))}
+			b.spec.Linux.Resources.Memory = &specs.LinuxMemory{Reservation: ptr(int64(16 << 20))}
 		case "memory.min":
-			b.spec.Linux.Resources.Unified = map[string]string{"memory.min": "24M"}
+			b.spec.Linux.Resources.Unified = map[string]string{"memory.min": "16M"}
 		}
 		// The pages of a file belong to whoever reads it first after it left the cache.
 		b.put("data", strings.Repeat("x", mine), 0o644)
@@ -59,7 +59,7 @@ func TestV2MemoryProtection(t *testing.T) {
 		hog := newV2Box(t)
 		hog.shared = true
 		hog.spec.Linux.CgroupsPath = "/tare-protection/hog"
-		hog.shellOf("dd if=/dev/zero of=/big bs=1M count=40 2>/dev/null && cat /big >/dev/null; echo $?")
+		hog.shellOf("dd if=/dev/zero of=/big bs=1M count=32 2>/dev/null && cat /big >/dev/null; echo $?")
 		hog.allow = append(hog.allow, "big")
 		expect(t, "the other's output", hog.run().Stdout, "0\n")
 		left[protection] = b.counter("memory.stat", "file")
@@ -134,7 +134,7 @@ func nullDisk(t *testing.T) (major, minor int64) {
 }
 
 // readers are two containers that read the disk as fast as they may. What they
-// have been given in six seconds comes back.
+// have been given in four seconds comes back.
 func readers(t *testing.T, major, minor int64, edits [2]func(*specs.LinuxResources)) (reads [2]int64) {
 	t.Helper()
 	var boxes [2]*box
@@ -165,7 +165,7 @@ func readers(t *testing.T, major, minor int64, edits [2]func(*specs.LinuxResourc
 		b.until("the first reads", func() bool { return count(b) > 3 })
 	}
 	before := [2]int64{count(boxes[0]), count(boxes[1])}
-	time.Sleep(6 * time.Second)
+	time.Sleep(4 * time.Second)
 	for i, b := range boxes {
 		reads[i] = count(b) - before[i]
 	}
