@@ -49,11 +49,14 @@ func (r *Runtime) Run(o CreateOptions) (*Container, error) {
 const maxRaces = 16
 
 func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
+	if o.ConsoleSocket != "" {
+		o.dialled = &connection{fd: -1}
+		defer o.dialled.close()
+	}
 	for race := 0; ; race++ {
 		c, err := r.createOnce(o, gate)
 		var gone *vanishedError
-		// What connects to a console socket twice would confuse its engine.
-		if race >= maxRaces || o.ConsoleSocket != "" || !errors.As(err, &gone) {
+		if race >= maxRaces || !errors.As(err, &gone) {
 			return c, err
 		}
 	}
