@@ -16,6 +16,7 @@ GO      ?= go
 GOARCH  := $(or $(GOARCH),$(shell $(GO) env GOARCH))
 HOSTARCH := $(shell $(GO) env GOHOSTARCH)
 TARE    ?= tare
+TARE_NET ?= tare-net
 OUT     := build/out
 
 # tare is two programs in one file: see internal/whole.
@@ -70,6 +71,16 @@ $(INIT_BIN)/%/init: $(INIT_SRC) $(INIT_HDR) scripts/check-init.sh Makefile
 .PHONY: init
 init: $(INIT_BIN)/$(GOARCH)/init ## compile only the init
 
+# What `run` asks of the kernel, by a C program with the init's flags: tests/bench.
+FLOOR_SRC := $(sort $(wildcard tests/bench/floor/*.c))
+$(OUT)/floor: $(FLOOR_SRC) $(wildcard tests/bench/floor/*.h) init/sys.h Makefile
+	@mkdir -p $(@D)
+	$(CC_$(HOSTARCH)) $(INIT_CFLAGS) $(INIT_LDFLAGS) $(INIT_ARCH_$(HOSTARCH)) -o $@ $(FLOOR_SRC)
+	@scripts/check-init.sh $@ $(INIT_MAX) >/dev/null
+
+.PHONY: floor
+floor: $(OUT)/floor ## compile the C program that the benchmark takes for the floor of `run`
+
 .PHONY: tare
 tare: $(INIT_BIN)/$(GOARCH)/init ## build tare (GOARCH=arm64 for the other machine)
 	GOARCH=$(GOARCH) $(call go_build) -tags $(GO_TAGS) -o $(WHOLE)/$(GOARCH)/tare .
@@ -87,7 +98,8 @@ tare-seccomp: ## build the libseccomp back-end, where a C compiler and libseccom
 
 .PHONY: tare-net
 tare-net: ## build the network hook, a program of its own
-	GOARCH=$(GOARCH) $(call go_build) -o tare-net ./hooks/network/cmd
+	GOARCH=$(GOARCH) $(call go_build,$(FRONT_LD)) -o $(TARE_NET).linked ./hooks/network/cmd
+	@cp $(TARE_NET).linked $(TARE_NET).new && mv $(TARE_NET).new $(TARE_NET) && rm $(TARE_NET).linked
 
 .PHONY: cross
 cross: ## build for amd64 and arm64 into build/out, and run the arm64 programs where qemu-user is installed
@@ -134,9 +146,17 @@ conformance: all ## run only the validation programs of the OCI runtime-tools (a
 differential: all ## hold tare against runc and crun with generated configs (as root)
 	$(GO) run ./tests/differential --runtime tare=$(abspath $(TARE))
 
+# STATIC_CRUN=FILE: a crun without shared libraries besides (scripts/static-crun.sh).
+BENCH = $(GO) run ./tests/bench --runtime tare=$(abspath $(TARE)) --peer crun=crun --peer runc=runc \
+	$(if $(STATIC_CRUN),--peer static-crun=$(STATIC_CRUN)) --floor $(abspath $(OUT)/floor)
+
 .PHONY: bench
-bench: all ## compare tare with crun and runc (as root, about 10 minutes)
-	$(GO) run ./tests/bench --runtime tare=$(abspath $(TARE)) --peer crun=crun --peer runc=runc --out docs/bench.md
+bench: all floor ## compare tare with crun and runc, and print it (as root; BENCH_FLAGS=--quick: 2 minutes)
+	$(BENCH) $(BENCH_FLAGS)
+
+.PHONY: bench-report
+bench-report: all floor ## the same, written into docs/bench.md and its charts (as root, about 10 minutes)
+	$(BENCH) $(BENCH_FLAGS) --out docs/bench.md
 
 .PHONY: bench-net
 bench-net: tare-net ## compare tare-net with Debian's CNI plugins (as root, about 1 minute)

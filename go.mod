@@ -3,6 +3,7 @@ module github.com/tare-oci/tare
 go 1.26.8
 
 require (
+	github.com/checkpoint-restore/go-criu/v8 v8.3.0
 	github.com/containernetworking/cni v1.3.0
 	github.com/coreos/go-iptables v0.8.0
 	github.com/google/nftables v0.3.0
@@ -12,9 +13,11 @@ require (
 	golang.org/x/sys v0.49.0
 )
 
+require github.com/aperturerobotics/protobuf-go-lite v0.14.0 // indirect
+
 require (
 	github.com/godbus/dbus/v5 v5.2.2
-	github.com/google/go-cmp v0.6.0 // indirect
+	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/mdlayher/netlink v1.7.3-0.20250113171957-fbb4dce95f42 // indirect
 	github.com/mdlayher/socket v0.5.0 // indirect
 	github.com/seccomp/libseccomp-golang v0.12.0

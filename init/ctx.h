@@ -63,10 +63,12 @@ struct ctx {
 	u8 no_setattr; /* this kernel has no mount_setattr(2) */
 
 	struct report report;
+	char base[256]; /* of open_parent */
 	int slots[PLAN_MAX_SLOTS];
-	char path[PATH_MAX]; /* path work of one op */
 	char home[PATH_MAX]; /* "HOME=..." */
 	char program[PATH_MAX]; /* what exec-find found */
+	/* Path work of one op: pages of its own, which are given back at the gate. */
+	char path[PATH_MAX] __attribute__((aligned(PATH_MAX)));
 };
 
 /* lib.c */

@@ -59,7 +59,7 @@ HANDLER(ns_enter)
 	if (op->num[NS_ENTER_TYPES] & CLONE_NEWUSER && !(op->flags & FLAG_KEEP_GROUPS))
 		(void)sys2(__NR_setgroups, 0, NULL);
 	long r = sys2(__NR_setns, target, op->num[NS_ENTER_TYPES]);
-	if (r == -EINVAL)
+	if (r == -EINVAL && op->num[NS_ENTER_PID] != 0) /* else /proc is not the host's any more */
 		r = join_one_by_one(c, op, target);
 	if (r < 0)
 		return fail(c, STEP_SETNS, r);

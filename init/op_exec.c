@@ -67,11 +67,13 @@ static int passwd_line(struct ctx *c, struct passwd_scan *s)
 
 HANDLER(home_find)
 {
-	static struct passwd_scan s;
+	struct passwd_scan s;
 	char buf[512];
 	long n;
 
 	s.uid = (u32)op->num[HOME_FIND_UID];
+	s.len = 0;
+	s.skip = 0;
 	(void)put_str(c->home, 0, sizeof c->home, "HOME=/");
 	/* From the root's descriptor: whatever is mounted there by now. If that is a
 	 * terminal, this leader of a session must not get it. */
@@ -225,10 +227,11 @@ HANDLER(gate)
 	c->sync = -EBADF;
 	c->gated = 1;
 	if (!c->filtered) { /* a filter need not allow what only saves memory */
-		/* What has been read of the plan would be read again if it were needed; pages
-		 * of the stack below this function hold nothing any more. */
-		ulong below = ((ulong)__builtin_frame_address(0) - 1024) & ~4095ul;
+		/* What has been read of the plan would be read again if it were needed; so would a
+		 * path; pages of the stack below this function hold nothing any more. */
+		ulong below = ((ulong)&b - 256) & ~4095ul;
 		(void)sys3(__NR_madvise, c->plan, c->plan_size, 4 /* MADV_DONTNEED */);
+		(void)sys3(__NR_madvise, c->path, sizeof c->path, 4);
 		(void)sys3(__NR_madvise, below - 65536, 65536, 4);
 	}
 	long n = sys_read(gate, &b, 1);

@@ -10,6 +10,7 @@
 #define SESSION_PERM (0x3f000000 | 0x00010000 | 0x00020000 | 0x00100000 | 0x00080000)
 #define SIOCGIFFLAGS_ 0x8913
 #define SIOCSIFFLAGS_ 0x8914
+#define CLONE_INTO_CGROUP_ 0x200000000ull
 #define FORK_GO 'g' /* what the parent of a fork sends its sibling */
 
 HANDLER(fd_seal)
@@ -125,7 +126,13 @@ HANDLER(time_offset)
 HANDLER(fork)
 {
 	struct clone_args args = {.flags = op->num[FORK_NEW] | CLONE_PARENT, .exit_signal = 0};
+	owned_fd cgroup = op_slot(c, op, FORK_CGROUP);
 	long pid;
+
+	if (cgroup >= 0) {
+		args.flags |= CLONE_INTO_CGROUP_;
+		args.cgroup = (u64)cgroup;
+	}
 
 	/* CLONE_PARENT takes the exit signal from this process, so it must be 0 here;
 	 * and the new process must report only when the host knows its pid. */
@@ -166,6 +173,7 @@ HANDLER(become_root)
 	r = sys3(__NR_setresuid, 0, 0, 0);
 	if (r < 0)
 		return fail(c, STEP_SETUID, r);
+	die_with_parent(c); /* which a change of ids and of capabilities takes back */
 	/* Also where it was not exposed: a change of ids may have left it dumpable. */
 	c->exposed = 1;
 	return cover_up(c);

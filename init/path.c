@@ -146,18 +146,17 @@ int make_dir_in_root(struct ctx *c, const char *path, u32 mode, int missing)
  * next call; c->path holds the parent's path. */
 int open_parent(struct ctx *c, const char *path, const char **ret_base)
 {
-	static char base[256];
 	if (put_str(c->path, 0, sizeof c->path, path) >= sizeof c->path)
 		return -ENAMETOOLONG;
 	char *b = (char *)split(c->path);
 	if (!*b || str_eq(b, ".") || str_eq(b, ".."))
 		return -EINVAL;
-	if (put_str(base, 0, sizeof base, b) >= sizeof base)
+	if (put_str(c->base, 0, sizeof c->base, b) >= sizeof c->base)
 		return -ENAMETOOLONG;
 	*b = 0;
 	if (!c->path[0])
 		(void)put_str(c->path, 0, sizeof c->path, "/");
-	*ret_base = base;
+	*ret_base = c->base;
 	return walk_make(c, c->path, 0755, 0);
 }
 

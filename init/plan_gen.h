@@ -2,7 +2,7 @@
 #pragma once
 
 #define PLAN_MAGIC 0x314e414c50455241ull
-#define PLAN_ABI 0x1e008497405966eull
+#define PLAN_ABI 0x7c987b45921b092bull
 #define PLAN_HEADER_SIZE 64
 #define PLAN_OP_SIZE 64
 #define PLAN_MAX_SIZE 16777216
@@ -281,6 +281,7 @@ enum {
 	FS_OPEN_OPTIONS = 0,
 	FS_OPEN_INTO = 0,
 	FORK_NEW = 0,
+	FORK_CGROUP = 1,
 	KEYRING_NAME = 0,
 	HOSTNAME_NAME = 0,
 	DOMAINNAME_NAME = 0,
@@ -420,7 +421,7 @@ struct op_info {
 /* one row per code; fills names the fixed slot that the op fills */
 static const struct op_info op_infos[OP_COUNT] = {
 	[OP_CGROUP_MAKE] = {0, 0, 0, 0, 0x4080, {KIND_SLOT_OUT, 0, 0, 0}, {KIND_STR, KIND_STR, KIND_STR_OPT}, {0, 0}},
-	[OP_CGROUP_WRITE] = {0, 0, 8, 0, 0x1, {0, 0, 0, 0}, {KIND_STR, KIND_STR, KIND_STR_OPT}, {0, 0}},
+	[OP_CGROUP_WRITE] = {0, 0, 9, 0, 0x1, {0, 0, 0, 0}, {KIND_STR, KIND_STR, KIND_STR_OPT}, {0, 0}},
 	[OP_UNIT_START] = {0, 0, 2, 0, 0x2004000, {0, 0, 0, 0}, {KIND_STR, KIND_STR, 0}, {KIND_LIST, KIND_LIST}},
 	[OP_DEVICE_FILTER] = {0, 0, 2, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {KIND_LIST, 0}},
 	[OP_CGROUP_OWNER] = {0, 0, 2, 0, 0x0, {KIND_NUM, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
@@ -457,7 +458,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_TIME_OPEN] = {1, 2, 2, 6, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_TIME_OFFSET] = {1, 2, 2, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_FS_OPEN] = {1, 2, 2, 0, 0x1, {KIND_SLOT_OUT, 0, 0, 0}, {KIND_STR, 0, 0}, {KIND_LIST, 0}},
-	[OP_FORK] = {2, 2, 2, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
+	[OP_FORK] = {2, 2, 2, 0, 0x0, {KIND_NUM, KIND_SLOT_OPT, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_BECOME_ROOT] = {1, 2, 2, 0, 0x100, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_SESSION] = {1, 2, 2, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_KEYRING] = {1, 2, 2, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},

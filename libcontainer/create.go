@@ -1,6 +1,7 @@
 package libcontainer
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/tare-oci/tare/hooks"
 	"github.com/tare-oci/tare/internal/entry"
+	"github.com/tare-oci/tare/internal/facts"
 	"github.com/tare-oci/tare/internal/state"
 	"github.com/tare-oci/tare/specconv"
 )
@@ -42,7 +44,22 @@ func (r *Runtime) Run(o CreateOptions) (*Container, error) {
 	return c, nil
 }
 
+// maxRaces bounds how often a container is made anew whose empty cgroup somebody
+// has removed before its process was in it.
+const maxRaces = 16
+
 func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
+	for race := 0; ; race++ {
+		c, err := r.createOnce(o, gate)
+		var gone *vanishedError
+		// What connects to a console socket twice would confuse its engine.
+		if race >= maxRaces || o.ConsoleSocket != "" || !errors.As(err, &gone) {
+			return c, err
+		}
+	}
+}
+
+func (r *Runtime) createOnce(o CreateOptions, gate bool) (*Container, error) {
 	if err := state.CheckID(o.ID); err != nil {
 		return nil, err
 	}
@@ -69,23 +86,8 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	if systemd != nil {
 		defer systemd.Close()
 	}
-	res, err := o.compile(spec, config, f, gate)
+	rec, res, err := r.reserve(&o, spec, config, f, gate)
 	if err != nil {
-		return nil, err
-	}
-	store, err := state.Open(r.root, true)
-	if err != nil {
-		return nil, err
-	}
-	rec, err := store.Create(o.ID)
-	if err != nil {
-		return nil, err
-	}
-	fillRecord(rec, &o, spec, res)
-	rec.Config = config
-	if err := rec.Begin(); err != nil {
-		_ = rec.Remove()
-		rec.Unlock()
 		return nil, err
 	}
 	h := newHost(res.Plan, rec, &o)
@@ -116,6 +118,7 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 	defer h.closeDevices()
 	if err != nil {
 		ready.close()
+		err = h.vanished(err)
 		h.fail()
 		return nil, err
 	}
@@ -134,6 +137,30 @@ func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
 		}()
 	}
 	return ctr, nil
+}
+
+// reserve compiles the config, and only then takes the id.
+func (r *Runtime) reserve(o *CreateOptions, spec *specs.Spec, config []byte, f *facts.Facts, gate bool) (*state.Record, *specconv.Result, error) {
+	res, err := o.compile(spec, config, f, gate)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := state.Open(r.root, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	rec, err := store.Create(o.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	fillRecord(rec, o, spec, res)
+	rec.Config = config
+	if err := rec.Begin(); err != nil {
+		_ = rec.Remove()
+		rec.Unlock()
+		return nil, nil, err
+	}
+	return rec, res, nil
 }
 
 // letGo ends what binds this program to the init.

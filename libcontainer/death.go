@@ -1,6 +1,7 @@
 package libcontainer
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"strconv"
@@ -63,6 +64,8 @@ func (h *host) cloneError(value string, err error) error {
 		switch limit, kind := file("memory.max"), file("cgroup.type"); {
 		case err == syscall.ENOMEM && limit != "" && limit != "max":
 			return fmt.Errorf("linux.resources.memory.limit: the memory limit of %s bytes is too low to start a process: clone: %w", limit, err)
+		case err == syscall.EAGAIN && file("pids.current") != "" && file("pids.current") == file("pids.max"):
+			return fmt.Errorf("linux.resources.pids.limit: as many processes as the limit of %s allows are in the container already: clone: %w", file("pids.max"), err)
 		case err == syscall.EOPNOTSUPP && kind != "domain":
 			return fmt.Errorf("linux.cgroupsPath %q: clone: %w: the cgroup's type is %q, because one above it is threaded; a container needs a domain (cgroups(7), \"Thread mode\")",
 				c.Path, err, kind)
@@ -72,6 +75,19 @@ func (h *host) cloneError(value string, err error) error {
 		}
 	}
 	return &fs.PathError{Op: "clone", Path: value, Err: err}
+}
+
+// forkError is cloneError for an init that was to go on in a cgroup.
+func (h *host) forkError(i int, err error) error {
+	var failed *OpError
+	if !errors.As(err, &failed) || failed.Index != i || failed.Step != "clone" {
+		return err
+	}
+	why := h.cloneError("", failed.Err)
+	if _, plain := why.(*fs.PathError); plain { //nolint:errorlint // what it says when it has nothing to explain
+		return err
+	}
+	return hostError(h.plan, i, why)
 }
 
 // diedInInit tells a process that became the program from one that was killed

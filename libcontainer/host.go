@@ -272,7 +272,7 @@ func (h *host) awaitFork(i int) error {
 		return h.died()
 	}
 	if err != nil {
-		return err
+		return h.forkError(i, err)
 	}
 	if r.Kind != initproto.Forked || int(r.Op) != i {
 		return fmt.Errorf("init reported kind %d at op %d, expected the fork at op %d", r.Kind, r.Op, i)

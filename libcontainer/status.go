@@ -89,6 +89,7 @@ const (
 	opResume
 	opUpdate
 	opEvents
+	opCheckpoint
 )
 
 // refusal says why an operation may not be done in a status; "" means that it
@@ -136,6 +137,10 @@ func refusal(op operation, s Status, id string) string {
 	case opProcesses, opUpdate:
 		if s == Stopped || s == Creating {
 			return "container not running"
+		}
+	case opCheckpoint:
+		if s != Running && s != Paused {
+			return fmt.Sprintf("container cannot be checkpointed in %s state", s)
 		}
 	case opEvents:
 		if s == Stopped || s == Creating {

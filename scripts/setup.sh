@@ -45,6 +45,7 @@ secilc                     secilc
 dbus-daemon                dbus-daemon
 iproute2                   ip
 nftables                   nft
+ufw                        ufw
 "
 case $goal in
 build) wanted=$build ;;

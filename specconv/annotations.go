@@ -74,3 +74,18 @@ func (c *compiler) gateLogs() (stdout, stderr plan.Slot) {
 	}
 	return c.hookLogs[0], c.hookLogs[1]
 }
+
+// propertyPrefix begins the annotations that set properties of the unit.
+const propertyPrefix = "org.systemd.property."
+
+// checkUnitAnnotations says where properties are lost.
+func (c *compiler) checkUnitAnnotations() {
+	if c.SystemdCgroup && !c.NoCgroup {
+		return
+	}
+	for _, key := range sortedKeys(c.Spec.Annotations) {
+		if strings.HasPrefix(key, propertyPrefix) {
+			c.warn(annotation(key), c.Spec.Annotations[key], "has no effect without the systemd cgroup driver")
+		}
+	}
+}

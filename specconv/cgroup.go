@@ -113,31 +113,37 @@ func (c *compiler) emitCgroupWrites(writes []resourceWrite) {
 		if c.rootless() && strings.HasPrefix(w.file, "devices.") {
 			continue // the kernel lets only the initial user namespace write device rules
 		}
-		if w.file == "pids.max" && w.value == "1" && c.secondTask() {
-			c.latePids = append(c.latePids, w)
-			w.value = "2"
-		}
 		var flags uint32
 		if w.ignore {
 			flags = plan.FlagIgnore
 		}
-		c.add(plan.CgroupWrite(w.field, c.cgroups[w.hierarchy].Mount+c.cgroups[w.hierarchy].Path, w.file, w.value, flags))
+		op := plan.CgroupWrite(w.field, c.cgroups[w.hierarchy].Mount+c.cgroups[w.hierarchy].Path, w.file, w.value, flags)
+		if w.file == "pids.max" && w.value == "1" && c.accompanied() {
+			late := op
+			c.lateLimit = &late
+			if !c.SystemdCgroup {
+				continue
+			}
+			// systemd has set the limit with the unit.
+			op = plan.CgroupWrite(op.Field, op.Str[0], w.file, "max", flags)
+		}
+		c.add(op)
 	}
 }
 
-// secondTask says that setting the container up takes, for a moment, two tasks in its
-// cgroup: where it goes on in a sibling, and where the init hands a listener over.
-func (c *compiler) secondTask() bool {
-	s := c.linux().Seccomp // not compiled yet
-	return s != nil && s.ListenerPath != "" || c.ns.shape().fork
+// accompanied says that a second process or thread is in the container's cgroups
+// for a moment before its program runs. A limit of one waits until it is gone.
+func (c *compiler) accompanied() bool {
+	l := c.linux()
+	return c.ns.shape().fork || l.Seccomp != nil && l.Seccomp.ListenerPath != "" || c.Spec.Hooks != nil && len(c.Spec.Hooks.CreateContainer) > 0
 }
 
-// emitLatePids sets the limit of one task, after the moment in which there were two.
-func (c *compiler) emitLatePids() {
-	for _, w := range c.latePids {
-		c.add(plan.CgroupWrite(w.field, c.cgroups[w.hierarchy].Mount+c.cgroups[w.hierarchy].Path, w.file, w.value, 0))
+// emitLateLimit comes when the init is alone, and before it may go on.
+func (c *compiler) emitLateLimit() {
+	if c.lateLimit != nil {
+		c.add(*c.lateLimit)
+		c.lateLimit = nil
 	}
-	c.latePids = nil
 }
 
 func (c *compiler) emitCgroupJoin() {

@@ -1,3 +1,5 @@
+//go:build !tare_front
+
 package specconv
 
 import (
@@ -9,9 +11,6 @@ import (
 	"github.com/tare-oci/tare/internal/field"
 	"github.com/tare-oci/tare/internal/gvariant"
 )
-
-// propertyPrefix begins the annotations that set properties of the unit.
-const propertyPrefix = "org.systemd.property."
 
 // properties are those of a unit, in their order; of two of one name the last
 // one counts.
@@ -279,18 +278,6 @@ func (p *properties) devices(rules []DeviceRule) {
 		return
 	}
 	p.set("DeviceAllow", "["+strings.Join(entries, ", ")+"]")
-}
-
-// checkUnitAnnotations says where properties are lost.
-func (c *compiler) checkUnitAnnotations() {
-	if c.SystemdCgroup && !c.NoCgroup {
-		return
-	}
-	for _, key := range sortedKeys(c.Spec.Annotations) {
-		if strings.HasPrefix(key, propertyPrefix) {
-			c.warn(annotation(key), c.Spec.Annotations[key], "has no effect without the systemd cgroup driver")
-		}
-	}
 }
 
 // unitAnnotations are properties that the config sets by itself.

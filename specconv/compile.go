@@ -90,7 +90,7 @@ type compiler struct {
 	unit           Unit
 	scope          *plan.Op // starts the scope, with the writes that follow it
 	scopeWrites    []resourceWrite
-	latePids       []resourceWrite // limits of one task, where setting up takes two
+	lateLimit      *plan.Op // the limit of processes, where the process is not alone before
 	filter         *seccomp.Program
 	propagation    uint64 // linux.rootfsPropagation, read once
 	caps           capSets

@@ -97,24 +97,24 @@ func CompileExec(in ExecInput) (*Result, error) {
 	initial := e.readAffinity()
 
 	// spawn: on v2 it is in its cgroup from the beginning, so that the CPUs that it
-	// is to begin on are set before.
+	// is to begin on are set before. Where it forks, only the sibling is.
 	if initial != nil {
 		c.add(*initial)
 	}
-	v2 := plan.NoSlot
-	for i := range in.Target.Cgroups {
-		if in.Target.Cgroups[i].V2 {
-			v2 = c.cgroupSlots[i]
-		}
+	c.cgroups = in.Target.Cgroups
+	fork := c.ns.own(plan.NewPID)
+	born := e.unified()
+	if fork {
+		born = plan.NoSlot
 	}
-	c.add(plan.Spawn("linux.namespaces", 0, v2))
+	c.add(plan.Spawn("linux.namespaces", 0, born))
 
 	// enter: cgroups, with them the CPUs, and the OOM score as the host's root, then
 	// the namespaces.
 	c.add(plan.FdSeal(3 + c.PreserveFDs))
-	c.cgroups = in.Target.Cgroups
-	c.emitCgroupJoin()
-	e.emitAffinity()
+	if !fork {
+		e.emitJoin()
+	}
 	c.emitOwnFiles(shape{})
 	e.emitEnter()
 	for _, g := range in.Target.RdtGroups {
@@ -186,9 +186,27 @@ func (e *execCompiler) emitTarget() {
 	}
 }
 
+// unified is the slot of the v2 cgroup.
+func (e *execCompiler) unified() plan.Slot {
+	for i := range e.cgroups {
+		if e.cgroups[i].V2 {
+			return e.cgroupSlots[i]
+		}
+	}
+	return plan.NoSlot
+}
+
+// emitJoin joins the cgroups of v1; those of v2 the process is born into. The CPUs
+// are set behind that, because joining gives it every CPU of the cgroup.
+func (e *execCompiler) emitJoin() {
+	e.emitCgroupJoin()
+	e.emitAffinity()
+}
+
 // emitEnter joins every namespace that the config lists, whether the container
 // made it or joined it. The pid namespace holds for children only, so that a
-// sibling goes on.
+// sibling goes on; it alone is in the container's cgroups, so that a limit of
+// processes need not have place for two.
 func (e *execCompiler) emitEnter() {
 	var types uint64
 	for _, t := range nsTypes {
@@ -196,43 +214,64 @@ func (e *execCompiler) emitEnter() {
 			types |= t.flag
 		}
 	}
-	var flags uint32
-	if e.keepGroups() {
-		flags = plan.FlagKeepGroups
-	}
 	if e.target.SharesUserNS {
 		types &^= plan.NewUser
 	}
-	const f = "linux.namespaces"
-	// A label is written while the host's /proc is still the one at hand.
+	fork := types&plan.NewPID != 0
+	first, last := types, uint64(0)
 	p := e.Spec.Process
-	if p.ApparmorProfile != "" || p.SelinuxLabel != "" {
-		if types&plan.NewPID != 0 {
-			e.add(plan.NsEnter(f, plan.NewPID, e.pidfd, e.target.Pid, flags))
-			e.add(plan.Fork(f, 0))
+	labels := p.ApparmorProfile != "" || p.SelinuxLabel != ""
+	switch {
+	case labels && fork:
+		// A label is written while the host's /proc is still the one at hand.
+		first, last = plan.NewPID, types&^plan.NewPID
+	case labels:
+		first, last = 0, types
+	case fork && e.unified() != plan.NoSlot:
+		// Nobody gets into a v2 cgroup from behind the cgroup namespace, nor as a user
+		// who does not own it. All else is entered before, so that no process of the
+		// container meets one with a way back to the host.
+		last = plan.NewCgroup
+		if e.privileged() {
+			last |= plan.NewUser
 		}
+		first, last = types&^last, types&last
+	}
+	e.enter(first, e.target.Pid, last == 0)
+	if fork {
+		e.add(plan.Fork("linux.namespaces", 0, e.unified()))
+		e.emitJoin()
+	}
+	if labels {
 		e.labelled(func() {
 			if e.labelsKeys() && !e.NoNewKeyring {
 				e.add(plan.LsmExec("process.selinuxLabel", "keycreate", p.SelinuxLabel))
 			}
 			e.emitLsm()
 		})
-		if rest := types &^ plan.NewPID; rest != 0 {
-			e.add(plan.NsEnter(f, rest, e.pidfd, e.target.Pid, flags|plan.FlagClose))
-		}
-		e.becomeRoot(types, flags)
-		return
 	}
-	if types != 0 {
-		e.add(plan.NsEnter(f, types, e.pidfd, e.target.Pid, flags|plan.FlagClose))
+	pid := e.target.Pid
+	if first&plan.NewNS != 0 {
+		pid = 0 // the /proc that is at hand by now is the container's
 	}
-	e.becomeRoot(types, flags)
-	if types&plan.NewPID != 0 {
-		e.add(plan.Fork(f, 0))
-	}
+	e.enter(last, pid, true)
 }
 
-func (e *execCompiler) becomeRoot(types uint64, flags uint32) {
+// enter joins namespaces of the container, and takes id 0 of its user namespace.
+// pid is for kernels that know no setns(2) by pidfd, unless it is 0.
+func (e *execCompiler) enter(types uint64, pid int, all bool) {
+	if types == 0 {
+		return
+	}
+	var flags uint32
+	if e.keepGroups() {
+		flags = plan.FlagKeepGroups
+	}
+	enter := plan.NsEnter("linux.namespaces", types, e.pidfd, pid, flags)
+	if all {
+		enter.Flags |= plan.FlagClose
+	}
+	e.add(enter)
 	if types&plan.NewUser != 0 {
 		top := plan.BecomeRoot("linux.uidMappings")
 		top.Flags |= flags

@@ -42,7 +42,7 @@ func Features() *features.Features {
 			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &yes}},
 			NetDevices:      &features.NetDevices{Enabled: &yes},
 		},
-		Annotations: map[string]string{"org.opencontainers.runc.checkpoint.enabled": "false"},
+		Annotations: map[string]string{"org.opencontainers.runc.checkpoint.enabled": "true"},
 		// Engines that let users set annotations filter these, which a runtime of
 		// this kind may act on.
 		PotentiallyUnsafeConfigAnnotations: unsafe,

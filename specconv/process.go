@@ -139,7 +139,7 @@ func (c *compiler) emitInherited() {
 	case f == nil:
 	case f.Listener:
 		c.add(plan.SeccompNotify("linux.seccomp.listenerPath", f.ListenerPath, f.ListenerMetadata, f.Filter, uint64(f.Flags)))
-		c.emitLatePids()
+		c.emitLateLimit()
 		// Nothing that the filter may ask about happens before the agent can answer.
 		c.add(plan.SyncAwait("agent"))
 	default:
@@ -152,11 +152,13 @@ func (c *compiler) emitInherited() {
 
 // emitStart is the gate and what happens after it.
 func (c *compiler) emitStart() {
-	if c.filter == nil || !c.filter.Listener {
-		c.emitLatePids() // a listener still needs its second task
-	}
 	c.emitPidfdSend("standard")
+	listens := c.filter != nil && c.filter.Listener // which takes a second thread
 	if !c.Gate {
+		if c.lateLimit != nil && !listens {
+			c.add(plan.SyncArrive("alone"))
+			c.emitLateLimit()
+		}
 		// The host says so as soon as it has recorded the process; nobody waits.
 		c.add(plan.SyncAwait(SyncRecorded))
 	}
@@ -168,12 +170,13 @@ func (c *compiler) emitStart() {
 	// filter to allow. With no_new_privs there is no privilege to guard, and the
 	// filter need allow the execve alone. A listener is handed over by the creator,
 	// which is gone behind the gate, so its filter is always early.
-	early := c.filterNeedsPrivilege() || c.filter != nil && c.filter.Listener
+	early := c.filterNeedsPrivilege() || listens
 	if early {
 		c.emitInherited()
 	}
 	if c.Gate {
 		c.add(plan.SyncArrive("created"))
+		c.emitLateLimit()
 		// The host answers when the state is saved and the pid file written; if it
 		// dies before, so does the process.
 		c.add(plan.SyncAwait(SyncRecorded))

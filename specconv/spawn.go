@@ -132,7 +132,7 @@ func (c *compiler) emitEnter(s shape) {
 		}
 	}
 	if s.fork {
-		c.add(plan.Fork("linux.namespaces", s.forkFlags))
+		c.add(plan.Fork("linux.namespaces", s.forkFlags, plan.NoSlot))
 		c.add(plan.StateSave("process"))
 	}
 	c.lateNet = s.unshare&plan.NewNet != 0 || !c.ns.netMade && c.ns.isJoined(plan.NewNet)

@@ -5,11 +5,11 @@ _tare() {
 	local cur=${COMP_WORDS[COMP_CWORD]}
 	local line=("${COMP_WORDS[@]:1:COMP_CWORD-1}")
 	case ${line[*]: -1} in
-	--root | --bundle | -b)
+	--root | --bundle | -b | --image-path | --work-path | --parent-path)
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	--log | --config | --pid-file | --console-socket | --pidfd-socket | --process | --resources)
+	--log | --config | --criu | --pid-file | --console-socket | --pidfd-socket | --process | --resources)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;

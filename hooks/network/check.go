@@ -12,6 +12,7 @@ import (
 
 	"github.com/tare-oci/tare/hooks/network/config"
 	"github.com/tare-oci/tare/hooks/network/firewall/ipt"
+	"github.com/tare-oci/tare/hooks/network/firewall/nft"
 	"github.com/tare-oci/tare/hooks/network/ipam"
 	"github.com/tare-oci/tare/hooks/network/link"
 	"github.com/tare-oci/tare/hooks/network/netns"
@@ -171,6 +172,9 @@ func (e *Engine) checkNetwork(name string) (out []string) {
 	}
 	if m.Firewall != "none" && !m.Network.Internal {
 		out = append(out, ipt.Dropping(m.Bridge)...)
+		if m.Bridge != "" && nft.FirewalldRejects(m.Bridge) {
+			out = append(out, fmt.Sprintf("firewalld rejects what leaves %s: firewall-cmd --permanent --zone=trusted --add-interface=%[1]s; firewall-cmd --reload", m.Bridge))
+		}
 	}
 	return out
 }

@@ -18,7 +18,6 @@ import (
 
 	"github.com/tare-oci/tare/hooks/network/config"
 	"github.com/tare-oci/tare/hooks/network/firewall"
-	"github.com/tare-oci/tare/hooks/network/firewall/ipt"
 	"github.com/tare-oci/tare/hooks/network/firewall/nft"
 	"github.com/tare-oci/tare/hooks/network/link"
 	"github.com/tare-oci/tare/hooks/network/publish"
@@ -42,7 +41,7 @@ type Engine struct {
 	store *record.Store
 	links *link.Links
 	nft   *nft.Filter
-	ipt   *ipt.Filter
+	ipt   *guarded
 	boot  string
 	me    record.Process
 }
@@ -76,6 +75,9 @@ func (e *Engine) Close() {
 	if e.nft != nil {
 		e.nft.Close()
 	}
+	if e.ipt != nil {
+		e.ipt.ports.Close()
+	}
 }
 
 // Store is the state directory.
@@ -95,7 +97,7 @@ func (e *Engine) filter(name string) (firewall.Filter, error) {
 		return e.nft, nil
 	case "iptables":
 		if e.ipt == nil {
-			f, err := ipt.New()
+			f, err := newGuarded()
 			if err != nil {
 				return nil, err
 			}

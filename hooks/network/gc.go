@@ -107,6 +107,9 @@ func (e *Engine) GC(dry, kept bool) (*Swept, error) {
 	// What has no record. A record is written before all of these are made, so
 	// they are listed first and the records afterwards.
 	errs = append(errs, e.sweepLinks(s, dry), e.sweepRules(s, dry), e.sweepPorts(s, dry), e.sweepLeases(s, dry, kept), e.sweepFiles(s, dry))
+	if !dry {
+		errs = append(errs, e.sweepPlugins())
+	}
 	if err := errors.Join(errs...); err != nil {
 		return s, err
 	}

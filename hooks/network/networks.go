@@ -18,6 +18,7 @@ import (
 	"github.com/tare-oci/tare/hooks/network/firewall/ipt"
 	"github.com/tare-oci/tare/hooks/network/link"
 	"github.com/tare-oci/tare/hooks/network/record"
+	"github.com/tare-oci/tare/internal/version"
 )
 
 // DefaultNetwork is written on its first use.
@@ -98,9 +99,10 @@ func (e *Engine) readMade(name string) *made {
 	return m
 }
 
+// digest changes with the network's file, and with the version of this program,
+// whose defaults may be others.
 func digest(n *config.Network) string {
-	data, _ := json.Marshal(n) // has nothing that cannot be encoded
-	sum := sha256.Sum256(data)
+	sum := sha256.Sum256(append([]byte(version.Version()+"\x00"), n.Text()...))
 	return hex.EncodeToString(sum[:8])
 }
 

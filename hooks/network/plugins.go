@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/hooks/network/cni"
+	"github.com/tare-oci/tare/hooks/network/config"
 	"github.com/tare-oci/tare/hooks/network/record"
 )
 
@@ -23,13 +24,27 @@ func (e *Engine) runner() *cni.Runner {
 	return &cni.Runner{ConfDir: e.CNIConf, BinDirs: e.CNIBin, CacheDir: filepath.Join(e.StateDir, "cni")}
 }
 
-// connectCNI runs a configuration list. The plugins of a network are not run at
-// the same time: many of them cannot be.
+// pluginLock is held by who runs plugins, and by the plugins themselves: many of
+// them cannot run at the same time, and what outlives a killed hook has to end
+// before its work can be undone.
+func (e *Engine) pluginLock() (*record.Lock, error) {
+	lock, err := e.store.Lock("cni", e.LockWait)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock.Inherit(); err != nil {
+		lock.Unlock()
+		return nil, err
+	}
+	return lock, nil
+}
+
+// connectCNI runs a configuration list.
 func (w *work) connectCNI() error {
 	if err := w.at("cni"); err != nil {
 		return err
 	}
-	lock, err := w.store.Lock("cni", w.LockWait)
+	lock, err := w.pluginLock()
 	if err != nil {
 		return err
 	}
@@ -66,13 +81,13 @@ func (w *work) connectCNI() error {
 		return r.Del(ctx, w.a.ID, w.a.IfName, w.a.CNI)
 	})
 	var gateways []netip.Addr
-	w.a.IPs, gateways, w.a.MAC, err = r.Add(ctx, list, w.a.ID, w.a.IfName, w.a.CNI)
+	w.a.IPs, gateways, w.a.MAC, err = r.Add(ctx, list, w.a.ID, w.a.IfName, w.a.CNI, func() error { return w.store.Save(w.a) })
 	w.a.Gateways, w.a.Ports = gateways, nil
 	return err
 }
 
 func (e *Engine) disconnectCNI(a *record.Attachment) error {
-	lock, err := e.store.Lock("cni", e.LockWait)
+	lock, err := e.pluginLock()
 	if err != nil {
 		return err
 	}
@@ -84,6 +99,41 @@ func (e *Engine) disconnectCNI(a *record.Attachment) error {
 		return err
 	}
 	return e.unpin(a.Key)
+}
+
+// sweepPlugins tells the plugins which attachments there are (verb GC), so that
+// they remove what they have of others.
+func (e *Engine) sweepPlugins() error {
+	var errs []error
+	for _, name := range config.Names(e.ConfigDir) {
+		n, err := config.Load(e.ConfigDir, name)
+		if err != nil || n.Driver != config.CNI {
+			continue // attach says what is wrong with it
+		}
+		list, err := e.runner().Load(n.CNI)
+		if err != nil || !cni.Sweeps(list) {
+			continue
+		}
+		errs = append(errs, e.sweepList(n.Name, list))
+	}
+	return errors.Join(errs...)
+}
+
+func (e *Engine) sweepList(network string, list *cni.List) error {
+	lock, err := e.pluginLock()
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	var valid [][2]string
+	for _, a := range e.store.All() {
+		if a.CNI != nil && a.Network == network {
+			valid = append(valid, [2]string{a.ID, a.IfName})
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), pluginPatience)
+	defer cancel()
+	return e.runner().Sweep(ctx, list, valid)
 }
 
 // Many plugins need the namespace for DEL, or leave rules behind, and at poststop

@@ -25,6 +25,7 @@ var kernelNeeds = [...]struct{ prefix, need string }{
 	{"cpu.cfs_", "the kernel lacks CONFIG_CFS_BANDWIDTH"},
 	{"cpu.max", "the kernel lacks CONFIG_CFS_BANDWIDTH"},
 	{"cpu.idle", "needs Linux 5.15"},
+	{"io.latency", "the kernel lacks CONFIG_BLK_CGROUP_IOLATENCY"},
 	{"hugetlb.", "the kernel has no huge pages of this size"},
 }
 
@@ -80,6 +81,10 @@ func refusedHint(dir, name string, err error) string {
 		return quotaHint(dir)
 	case err == unix.ENODEV && name == "net_prio.ifpriomap":
 		return "there is no such interface in the host's first network namespace, the only one that net_prio looks at"
+	case name == "rdma.max" && (err == unix.ENODEV || err == unix.EINVAL):
+		return "there is no RDMA device of this name (rdma link), or it has no such resource"
+	case name == "misc.max" && err == unix.EINVAL:
+		return miscHint(dir)
 	case err == unix.ENODEV && (strings.HasPrefix(name, "blkio.") || strings.HasPrefix(name, "io.")):
 		return "there is no such device"
 	case err == unix.EOPNOTSUPP && strings.Contains(name, "weight"):
@@ -144,4 +149,23 @@ func quotaHint(dir string) string {
 		hint += ", in the cgroup above " + limit
 	}
 	return hint
+}
+
+// miscHint names what the misc controller counts on this machine, which only the
+// top of the hierarchy knows.
+func miscHint(dir string) string {
+	for end := len(dir); end > 0; end = strings.LastIndexByte(dir[:end], '/') {
+		if list, err := readFile(dir[:end], "misc.capacity"); err == nil {
+			names := make([]string, 0, 4)
+			for line := range strings.Lines(list) {
+				name, _, _ := strings.Cut(line, " ")
+				names = append(names, name)
+			}
+			if len(names) == 0 {
+				return "misc.capacity is empty: this machine has nothing that misc counts"
+			}
+			return "misc.capacity has " + strings.Join(names, ", ")
+		}
+	}
+	return ""
 }

@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -13,7 +12,8 @@ import (
 const dirMode = 0o755
 
 // maxRaces bounds how often something is tried again that others came between:
-// an ancestor that vanishes because another container below it has gone.
+// an ancestor that vanishes because another container below it has gone, or a
+// cgroup that was there before and whose last user removes it.
 const maxRaces = 16
 
 // Make makes the cgroup and its missing ancestors. prepare makes it
@@ -46,17 +46,22 @@ func MakeJoin(mount, rel, file string, prepare bool) (fd int, created []string, 
 		return -1, nil, err
 	}
 	defer t.close()
-	parent, created, err := t.make(rel, prepare)
-	if err != nil {
-		return -1, nil, err
-	}
-	defer t.closeParent(parent)
-	_, leaf, _ := clean(rel)
-	if fd, err = t.openJoin(parent, leaf, file, rel); err != nil {
+	for race := 0; ; race++ {
+		parent, created, err := t.make(rel, prepare)
+		if err != nil {
+			return -1, nil, err
+		}
+		_, leaf, _ := clean(rel)
+		fd, err = t.openJoin(parent, leaf, file, rel)
+		t.closeParent(parent)
+		if err == nil {
+			return fd, created, nil
+		}
 		t.unmake(created)
-		return -1, nil, err
+		if race >= maxRaces || !isGone(err) {
+			return -1, nil, err
+		}
 	}
-	return fd, created, nil
 }
 
 // OpenJoin opens what a process joins the cgroup by. In v1 that is file,
@@ -101,9 +106,8 @@ func (t tree) make(rel string, prepare bool) (parent int, created []string, err 
 			return parent, created, nil
 		}
 		t.unmake(created)
-		// Another container's removal took an ancestor away. The mount point
-		// itself does not vanish, so a cgroup at the top has no such race.
-		if above == "" || race >= maxRaces || !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENODEV) {
+		// Another container's removal took an ancestor away, or the cgroup itself.
+		if race >= maxRaces || !isGone(err) {
 			return -1, nil, err
 		}
 	}

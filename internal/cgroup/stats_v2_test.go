@@ -8,8 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The files of a v2 cgroup as Linux 6.1 has shown them: the reading, not the
-// kernel, is what is tested.
+// Files in the form that Documentation/admin-guide/cgroup-v2.rst gives them, with
+// numbers made up so that none is another's: the reading, not the kernel, is what
+// is tested. What a kernel really shows is read in TestV2Stats of the integration
+// tests.
 func TestReadingOfV2(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{

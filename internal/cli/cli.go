@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/tare-oci/tare/internal/version"
@@ -91,9 +90,6 @@ func (c *call) dispatch(argv []string) error {
 	}
 	cmd := findCommand(rest[0])
 	if cmd == nil {
-		if slices.Contains(later, rest[0]) {
-			return fmt.Errorf("%s is not in this version of tare", rest[0])
-		}
 		return unknownCommand(rest[0])
 	}
 	c.cmd = cmd

@@ -31,6 +31,7 @@ var GlobalFlags = []*Flag{
 	{Name: "cgroup-manager", Kind: Text, Arg: "NAME", Default: "cgroupfs", Usage: "who makes cgroups: cgroupfs, systemd, or disabled for none"},
 	{Name: "rootless", Kind: Text, Arg: "BOOL", Default: "auto", Usage: "true, false or auto; accepted, and without effect: privilege is looked up where it is needed"},
 	{Name: "seccomp-compiler", Kind: Text, Arg: "NAME", Default: "tare", Usage: "who compiles seccomp profiles: tare, or libseccomp by the program tare-seccomp"},
+	{Name: "criu", Kind: Text, Arg: "PROGRAM", Default: "criu", Usage: "what checkpoint and restore start as CRIU"},
 	{Name: "version", Aliases: []string{"v", "V"}, Kind: Bool, Usage: "print the version"},
 }
 
@@ -59,6 +60,12 @@ var Commands = []Command{
 			"2 if only this host is in the way, and 3 if there is no config to read.",
 		Flags: []*Flag{&flagBundle, &flagConfig, &flagText},
 		whole: true, run: runCheck,
+	},
+	{
+		Name: "checkpoint", Args: "ID", Usage: "write a running container to files",
+		Description: "Has CRIU write the processes of a container to the image directory, from which restore makes them again, and deletes the container " +
+			"unless it is to go on. If it fails, the container goes on. What a flag means in detail stands in criu(8).",
+		Flags: checkpointFlags[:], Existing: true, min: 1, max: 1, whole: true, run: runCheckpoint,
 	},
 	{
 		Name: "create", Args: "ID", Usage: "create a container",
@@ -142,6 +149,12 @@ var Commands = []Command{
 		Existing:    true, min: 1, max: -1, stop: true, run: runPs,
 	},
 	{
+		Name: "restore", Args: "ID", Usage: "make a container out of the files of a checkpoint",
+		Description: "Makes a container of a bundle whose processes go on where they were when checkpoint wrote them to the image directory. In the foreground, " +
+			"signals are forwarded, and the exit code of its program becomes the one of this command. " + sectionID + ".",
+		Flags: restoreFlags[:], min: 1, max: 1, whole: true, run: runRestore,
+	},
+	{
 		Name: "resume", Args: "ID", Usage: "let the processes of a paused container go on",
 		Description: "Reverses pause.",
 		Existing:    true, min: 1, max: 1, run: runResume,
@@ -199,10 +212,6 @@ var Commands = []Command{
 		Flags: updateFlags, Existing: true, min: 1, max: 1, run: runUpdate,
 	},
 }
-
-// later are commands of other runtimes that this version does not have. They
-// are refused by name, so that nobody takes them for a typing error.
-var later = []string{"checkpoint", "restore"}
 
 func findCommand(name string) *Command {
 	for i := range Commands {

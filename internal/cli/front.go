@@ -8,9 +8,11 @@ import "github.com/tare-oci/tare/libcontainer"
 // see package whole.
 const front = true
 
-func runCheck(*call) error    { return handOver{} }
-func runFeatures(*call) error { return handOver{} }
-func runPlan(*call) error     { return handOver{} }
-func runSpec(*call) error     { return handOver{} }
+func runCheck(*call) error      { return handOver{} }
+func runCheckpoint(*call) error { return handOver{} }
+func runRestore(*call) error    { return handOver{} }
+func runFeatures(*call) error   { return handOver{} }
+func runPlan(*call) error       { return handOver{} }
+func runSpec(*call) error       { return handOver{} }
 
 func (c *call) each(func(*libcontainer.Runtime, string) error) error { return handOver{} }

@@ -25,11 +25,12 @@ func runRun(c *call) error {
 		}
 		return err
 	}
-	return c.foreground(r, o)
+	return c.foreground(&o, func() (*libcontainer.Container, error) { return r.Run(o) })
 }
 
-// foreground runs a container and stands in for its program until that ends.
-func (c *call) foreground(r *libcontainer.Runtime, o libcontainer.CreateOptions) error {
+// foreground has a container run, as o says by then, and stands in for its program
+// until that ends.
+func (c *call) foreground(o *libcontainer.CreateOptions, run func() (*libcontainer.Container, error)) error {
 	if !c.flags.bool("no-subreaper") {
 		if err := libcontainer.BecomeSubreaper(); err != nil {
 			return err
@@ -41,7 +42,7 @@ func (c *call) foreground(r *libcontainer.Runtime, o libcontainer.CreateOptions)
 	}
 	o.BeforeStart = k.begin
 	o.ConsoleSize = ownSize
-	ctr, err := r.Run(o)
+	ctr, err := run()
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func (c *call) foreground(r *libcontainer.Runtime, o libcontainer.CreateOptions)
 	if err != nil {
 		return err
 	}
-	if !c.flags.bool("keep") {
+	if c.cmd.Name != "run" || !c.flags.bool("keep") {
 		if err := ctr.Delete(libcontainer.DeleteOptions{Force: true}); err != nil {
 			// The program's exit code is what the caller asked for; only a success
 			// would hide that something is left behind.

@@ -9,9 +9,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -239,47 +237,6 @@ func TestFrontIsSlim(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-// Every command pays for what packages do before main. Bytes and allocations of
-// their initialization are the same in every run; its time is not.
-func TestInitializationIsBounded(t *testing.T) {
-	const (
-		maxAllocs    = 50       // of all packages before a command runs
-		maxBytes     = 5 * 1024 // most of it of the standard library
-		maxOwnAllocs = 12       // of one package of tare
-	)
-	binary := filepath.Join(t.TempDir(), "tare")
-	if out, err := goCommand("build", "-tags", "tare_front", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	cmd := exec.Command(binary, "--version")
-	cmd.Env = []string{"GODEBUG=inittrace=1", "PATH=/usr/bin:/bin"}
-	var trace bytes.Buffer
-	cmd.Stderr = &trace
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("tare --version: %v\n%s", err, trace.String())
-	}
-	line := regexp.MustCompile(`(?m)^init (\S+) @.* clock, (\d+) bytes, (\d+) allocs$`)
-	found := line.FindAllStringSubmatch(trace.String(), -1)
-	if len(found) < 5 {
-		t.Fatalf("no trace of the initialization:\n%s", trace.String())
-	}
-	allocs, size := 0, 0
-	for _, m := range found {
-		b, errB := strconv.Atoi(m[2])
-		n, errN := strconv.Atoi(m[3])
-		if err := errors.Join(errB, errN); err != nil {
-			t.Fatal(err)
-		}
-		allocs, size = allocs+n, size+b
-		if isOwn(m[1]) && n > maxOwnAllocs {
-			t.Errorf("%s allocates %d times before main, at most %d: make it on first use", m[1], n, maxOwnAllocs)
-		}
-	}
-	if allocs > maxAllocs || size > maxBytes {
-		t.Errorf("%d allocations and %d bytes before main, at most %d and %d:\n%s", allocs, size, maxAllocs, maxBytes, trace.String())
 	}
 }
 

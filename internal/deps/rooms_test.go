@@ -6,6 +6,7 @@ const (
 	feats = "github.com/opencontainers/runtime-spec/specs-go/features"
 	urfav = "github.com/urfave/cli/v2"
 	dbus  = "github.com/godbus/dbus/v5"
+	criu  = "github.com/checkpoint-restore/go-criu/v8/rpc"
 
 	// Of the network hook; none of them may be linked into tare.
 	vlink    = "github.com/vishvananda/netlink"
@@ -65,17 +66,17 @@ var rooms = map[string]room{
 	},
 	"libcontainer": {
 		why: "the library that a program imports; it compiles and runs plans, and knows nothing of flags and terminals' users",
-		own: []string{"hooks", "internal/aside", "internal/cgroup", "internal/console", "internal/devfilter", "internal/entry", "internal/facts", "internal/field", "internal/initbin", "internal/initproto", "internal/netdev", "internal/ociconfig",
+		own: []string{"hooks", "internal/aside", "internal/cgroup", "internal/console", "internal/criu", "internal/devfilter", "internal/entry", "internal/facts", "internal/field", "internal/initbin", "internal/initproto", "internal/netdev", "internal/ociconfig",
 			"internal/ocischema", "internal/ojson", "internal/plan", "internal/probe", "internal/rdt", "internal/state", "internal/sys", "internal/version", "specconv"},
 		other: []string{specs, xsys},
 	},
 	"hooks/network": {
 		why:   "the order in which the network hook does its work; every subject is in a room below",
-		own:   append([]string{"hooks/network/config", "hooks/network/record"}, netRooms...),
+		own:   append([]string{"hooks/network/config", "hooks/network/record", "internal/version"}, netRooms...),
 		other: []string{specs, xsys},
 	},
 	"hooks/network/cmd": {why: "flags, streams and exit codes of tare-net",
-		own: []string{"hooks/network", "hooks/network/config", "hooks/network/proxy", "hooks/network/record", "internal/version"}},
+		own: []string{"hooks/network", "hooks/network/config", "hooks/network/proxy", "hooks/network/record", "internal/entry", "internal/version"}},
 	"hooks/network/config":       {why: "reads files and words; knows no kernel", std: append([]string{"embed", "encoding/json", "fmt", "io", "net", "net/netip", "os", "path/filepath"}, pure...)},
 	"hooks/network/record":       {why: "files of the state directory", own: []string{"hooks/network/config"}, other: []string{xsys}},
 	"hooks/network/ipam":         {why: "leases are files", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{xsys}},
@@ -85,7 +86,7 @@ var rooms = map[string]room{
 	"hooks/network/link":         {why: "rtnetlink: links, addresses, routes", own: []string{"hooks/network/config", "hooks/network/netns"}, other: []string{vlink, vlink + "/nl", xsys}},
 	"hooks/network/shape":        {why: "rtnetlink: queues, classes, filters", own: []string{"hooks/network/config", "hooks/network/netns"}, other: []string{vlink, vlink + "/nl", xsys}},
 	"hooks/network/proxy":        {why: "copies bytes between sockets", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{xsys}},
-	"hooks/network/cni":          {why: "the one room that knows libcni", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{"github.com/containernetworking/cni/libcni", "github.com/containernetworking/cni/pkg/types/100"}},
+	"hooks/network/cni":          {why: "the one room that knows libcni", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{"github.com/containernetworking/cni/libcni", "github.com/containernetworking/cni/pkg/invoke", "github.com/containernetworking/cni/pkg/types", "github.com/containernetworking/cni/pkg/types/100", "github.com/containernetworking/cni/pkg/version"}},
 	"hooks/network/firewall":     {why: "says what rules are for, not how they are written", own: []string{"hooks/network/config"}},
 	"hooks/network/firewall/nft": {why: "nfnetlink", own: []string{"hooks/network/config", "hooks/network/firewall"}, other: []string{nftables, nftables + "/expr", nftables + "/binaryutil", nftables + "/userdata", xsys}},
 	"hooks/network/firewall/ipt": {why: "runs iptables", own: []string{"hooks/network/config", "hooks/network/firewall"}, other: []string{"github.com/coreos/go-iptables/iptables", nftables}},
@@ -110,11 +111,12 @@ var rooms = map[string]room{
 	"internal/entry":     {why: "it is initialised before every package that does anything, because it imports none", std: []string{"runtime"}},
 	"internal/aside":     {why: "it is initialised before package syscall because it imports nothing of the standard library", own: []string{"internal/entry"}, std: []string{"unsafe"}},
 	"internal/catch":     {why: "a leaf: a signal handler and a pipe", std: []string{"os", "syscall", "unsafe"}},
-	"internal/sealed":    {why: "a leaf: one kind of file", other: []string{xsys}, std: []string{"fmt"}},
+	"internal/sealed":    {why: "a leaf: one kind of file", other: []string{xsys}, std: []string{"fmt", "io"}},
 	"internal/initbin":   {why: "hands out the embedded init as a sealed file", own: []string{"internal/sealed"}, std: []string{"embed", "errors", "runtime", "io/fs"}},
 	"internal/probe":     {why: "the one room that looks at the host to learn facts", own: []string{"internal/facts", "internal/sys"}, other: []string{xsys}},
 	"internal/cgroup":    {why: "one kernel subject", own: []string{"internal/sys", "internal/facts"}, other: []string{xsys}},
 	"internal/console":   {why: "one kernel subject: terminals, and the sockets that carry them", own: []string{"internal/entry"}, other: []string{xsys}},
+	"internal/criu":      {why: "the one room that knows CRIU's protocol; not in the front", other: []string{criu, xsys}},
 	"internal/netdev":    {why: "one kernel subject: network devices, by rtnetlink", other: []string{xsys}},
 	"internal/rdt":       {why: "one kernel subject: resctrl", own: []string{"internal/sys"}},
 	"internal/devfilter": {why: "one kernel subject: device programs of cgroup v2", other: []string{xsys}},
@@ -132,8 +134,11 @@ var rooms = map[string]room{
 	"tests/network/speed": {why: "treats the hook and the CNI plugins alike"},
 	"tests/ops":           {why: "gives plans to the init", own: []string{"internal/plan", "internal/initbin", "internal/initproto"}, other: []string{xsys}},
 	"tests/init":          {why: "holds the C reader against the Go one", own: []string{"internal/plan", "internal/initproto"}, other: []string{xsys}},
-	"tests/bench":         {why: "treats all runtimes alike", other: []string{xsys}},
-	"tests/differential":  {why: "the black box again, and treats all runtimes alike", other: []string{xsys}},
+	"tests/bench":         {why: "treats all runtimes alike", own: []string{"tests/cgroupview", "tests/syscalltrace"}, other: []string{xsys}},
+	"tests/allowance":     {why: "counts what the built program does", own: []string{"tests/cgroupview", "tests/syscalltrace"}, other: []string{xsys}},
+	"tests/cgroupview":    {why: "the host's cgroups as programs that are no part of tare see them", other: []string{xsys}},
+	"tests/differential":  {why: "the black box again, and treats all runtimes alike", own: []string{"tests/cgroupview"}, other: []string{xsys}},
+	"tests/syscalltrace":  {why: "reads what strace writes"},
 	"tests/engines":       {why: "the black box behind real engines", other: []string{xsys}},
 	"tests/vm":            {why: "makes a machine and runs programs in it", other: []string{xsys}},
 	"tests/rings":         {why: "runs programs and reads what they print"},

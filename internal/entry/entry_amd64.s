@@ -109,3 +109,7 @@ TEXT ·restore(SB),NOSPLIT,$0-16
 	SYSCALL
 done:
 	RET
+
+// func stack()
+TEXT ·stack(SB),0,$14000-0
+	RET

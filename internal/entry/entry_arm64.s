@@ -106,3 +106,7 @@ TEXT ·restore(SB),NOSPLIT,$0-16
 	SVC
 done:
 	RET
+
+// func stack()
+TEXT ·stack(SB),0,$14000-0
+	RET

@@ -6,7 +6,6 @@
 package initbin
 
 import (
-	"embed"
 	"errors"
 	"runtime"
 
@@ -20,17 +19,10 @@ var ErrMissing = errors.New("tare was built without its init program; build it w
 // a container that gets hold of its own /proc/self/exe finds a sealed file and
 // not a file of the host (CVE-2019-5736).
 func Open() (int, error) {
-	data, err := read(files, runtime.GOARCH)
+	f, err := files.Open("bin/" + runtime.GOARCH + "/init")
 	if err != nil {
-		return -1, err
+		return -1, ErrMissing
 	}
-	return sealed.Open("init", data)
-}
-
-func read(fs embed.FS, arch string) ([]byte, error) {
-	data, err := fs.ReadFile("bin/" + arch + "/init")
-	if err != nil || len(data) == 0 {
-		return nil, ErrMissing
-	}
-	return data, nil
+	defer f.Close()
+	return sealed.Open("init", f)
 }

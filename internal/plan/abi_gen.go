@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x1e008497405966e
+const abiHash uint64 = 0x7c987b45921b092b

@@ -27,8 +27,9 @@ func FsOpen(field, fstype string, options []string, into Slot, flags uint32) Op 
 	return Op{Code: OpFsOpen, Field: field, Flags: flags, Str: [3]string{fstype}, Num: [4]uint64{uint64(into)}, Blob: [2][]byte{List(options)}}
 }
 
-// NsEnter joins namespaces of the process pid, which the slot has a pidfd of;
-// flags may be FlagKeepGroups, for a user namespace, and FlagClose.
+// NsEnter joins namespaces of the process pid, which the slot has a pidfd of; pid
+// may be 0 where /proc is not the host's any more. flags may be FlagKeepGroups, for
+// a user namespace, and FlagClose.
 func NsEnter(field string, types uint64, target Slot, pid int, flags uint32) Op {
 	return Op{Code: OpNsEnter, Field: field, Flags: flags, Num: [4]uint64{types, uint64(target), uint64(pid)}}
 }
@@ -66,9 +67,9 @@ func TimeOffset(field, offsets string) Op {
 	return Op{Code: OpTimeOffset, Field: field, Str: [3]string{offsets}}
 }
 
-// Fork goes on in a sibling with the CLONE_NEW* flags.
-func Fork(field string, flags uint64) Op {
-	return Op{Code: OpFork, Field: field, Num: [4]uint64{flags}}
+// Fork goes on in a sibling with the CLONE_NEW* flags, in the v2 cgroup of the slot.
+func Fork(field string, flags uint64, cgroup Slot) Op {
+	return Op{Code: OpFork, Field: field, Num: [4]uint64{flags, uint64(cgroup)}}
 }
 
 // BecomeRoot takes the ids 0 of the user namespace just entered.

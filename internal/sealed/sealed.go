@@ -3,6 +3,7 @@ package sealed
 
 import (
 	"fmt"
+	"io"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,8 +12,9 @@ import (
 // through /proc/self/fd and that nobody can write to: a memfd with all seals,
 // memfd_create(2), or where those may not be executed (the sysctl
 // vm.memfd_noexec is 2), a file on a read-only tmpfs that is mounted nowhere.
-// name is for people who look at the process.
-func Open(name string, data []byte) (int, error) {
+// name is for people who look at the process. data is read once, in pieces: a
+// copy of the whole would be memory that the caller pays for.
+func Open(name string, data io.Reader) (int, error) {
 	file := "tare-" + name
 	fd, err := unix.MemfdCreate(file, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
 	if err == unix.EINVAL { // before 6.3, where every memfd may be executed
@@ -24,7 +26,7 @@ func Open(name string, data []byte) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("%s: memfd_create: %w", name, err)
 	}
-	if err := writeAll(fd, data); err != nil {
+	if err := copyAll(fd, data); err != nil {
 		unix.Close(fd)
 		return -1, fmt.Errorf("%s: %w", name, err)
 	}
@@ -36,23 +38,35 @@ func Open(name string, data []byte) (int, error) {
 	return fd, nil
 }
 
-func writeAll(fd int, data []byte) error {
-	for len(data) > 0 {
-		n, err := unix.Write(fd, data)
-		if err == unix.EINTR {
-			continue
+// piece is how much is copied at once, in bytes.
+const piece = 16 << 10
+
+func copyAll(fd int, data io.Reader) error {
+	buf := make([]byte, piece)
+	for {
+		n, err := data.Read(buf)
+		for rest := buf[:n]; len(rest) > 0; {
+			n, err := unix.Write(fd, rest)
+			if err == unix.EINTR {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("write: %w", err)
+			}
+			rest = rest[n:]
+		}
+		if err == io.EOF {
+			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("write: %w", err)
+			return fmt.Errorf("read: %w", err)
 		}
-		data = data[n:]
 	}
-	return nil
 }
 
 // openTmpfs is for hosts that forbid executable memfds: a file on a tmpfs that
 // is mounted nowhere, opened again read-only, on a mount that then is too.
-func openTmpfs(name string, data []byte) (int, error) {
+func openTmpfs(name string, data io.Reader) (int, error) {
 	fail := func(step string, err error) (int, error) {
 		return -1, fmt.Errorf("%s without an executable memfd (vm.memfd_noexec is 2): %s: %w", name, step, err)
 	}
@@ -73,7 +87,7 @@ func openTmpfs(name string, data []byte) (int, error) {
 	if err != nil {
 		return fail("create", err)
 	}
-	err = writeAll(w, data)
+	err = copyAll(w, data)
 	unix.Close(w) // an open writer would make the execve fail with ETXTBSY
 	if err != nil {
 		return fail("write", err)

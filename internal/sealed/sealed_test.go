@@ -1,6 +1,7 @@
 package sealed_test
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"strconv"
@@ -16,7 +17,7 @@ func TestOpen(t *testing.T) {
 	if err != nil {
 		t.Skip("the host has no /bin/true")
 	}
-	fd, err := sealed.Open("test", data)
+	fd, err := sealed.Open("test", bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,5 +62,12 @@ func (s *Store) readWhole(id string, settled bool) ([]byte, error) {
 	}
 }
 
+// ReadConfig reads the config that lies behind the record.
+func (r *Record) ReadConfig() ([]byte, error) {
+	data, err := sys.ReadFile(r.store.path(r.ID, ".json"), maxRecord)
+	_, config, _ := bytes.Cut(data, newline)
+	return config, err
+}
+
 // newline separates the record from the config.
 var newline = []byte{'\n'}

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -293,11 +292,10 @@ func (r *Record) Begin() error {
 func (r *Record) Save() error {
 	tmp, path := r.store.path(r.ID, ".new"), r.store.path(r.ID, ".json")
 	if r.Config == nil {
-		old, err := sys.ReadFile(path, maxRecord)
-		if err != nil {
+		var err error
+		if r.Config, err = r.ReadConfig(); err != nil {
 			return err
 		}
-		_, r.Config, _ = bytes.Cut(old, newline)
 	}
 	fd, err := open(tmp, unix.O_CREAT|unix.O_TRUNC|unix.O_RDWR)
 	if err != nil {

@@ -24,7 +24,7 @@ func Open(path string, flags int, mode uint32) (int, error) {
 // a longer file gives EFBIG.
 func ReadAll(fd, limit int) ([]byte, error) {
 	// Most of what is read here is a line or two of procfs; a config has a few KiB.
-	first := 512
+	first := 1024
 	if limit > smallFile {
 		first = 8192
 	}

@@ -30,11 +30,11 @@ const SelfEnv = "TARE_SELF"
 // Exec replaces this program by the whole, called by the same name with the same
 // arguments. It returns only if that is not possible.
 func Exec() error {
-	data, err := files.ReadFile("bin/" + runtime.GOARCH + "/tare")
-	if err != nil || len(data) == 0 {
+	f, err := files.Open("bin/" + runtime.GOARCH + "/tare")
+	if err != nil {
 		return errors.New("tare was built without its second half; build it with make")
 	}
-	fd, err := sealed.Open("tare", data)
+	fd, err := sealed.Open("tare", f)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 type bench struct {
 	runtimes  []*ociRuntime // the one under test first, then the peers
 	reference *ociRuntime   // the peer all ratios are taken to
+	floor     []*ociRuntime // the C program, in its two forms
 	launch    *launcher
 	cgroups   *cgroupHost
 	fs        rootfs
@@ -33,7 +34,7 @@ type bench struct {
 // openBench makes the directories, the root file system and the launcher.
 // The state directories are below /run where it can be written, as an engine
 // would have them.
-func openBench(ctx context.Context, runtimes []*ociRuntime, reference *ociRuntime, progress io.Writer) (b *bench, err error) {
+func openBench(ctx context.Context, runtimes []*ociRuntime, reference *ociRuntime, floorProgram string, progress io.Writer) (b *bench, err error) {
 	b = &bench{runtimes: runtimes, reference: reference, progress: progress, live: map[string]*ociRuntime{}, running: map[int]bool{}}
 	defer func() {
 		if err != nil {
@@ -55,7 +56,7 @@ func openBench(ctx context.Context, runtimes []*ociRuntime, reference *ociRuntim
 	if b.launch, err = newLauncher(filepath.Join(b.dir, "stderr")); err != nil {
 		return b, err
 	}
-	if b.cgroups, err = openCgroups("tare-bench-" + strconv.Itoa(os.Getpid())); err != nil {
+	if b.cgroups, err = openCgroups(b.dir, "tare-bench-"+strconv.Itoa(os.Getpid())); err != nil {
 		return b, err
 	}
 	for _, rt := range runtimes {
@@ -63,7 +64,8 @@ func openBench(ctx context.Context, runtimes []*ociRuntime, reference *ociRuntim
 			return b, err
 		}
 	}
-	return b, nil
+	b.floor, err = b.floors(floorProgram)
+	return b, err
 }
 
 // close removes everything the benchmark made: containers, processes, cgroups,
@@ -77,7 +79,7 @@ func (b *bench) close() error {
 		errs = append(errs, killOrphans(settleTime, nil), b.launch.close())
 	}
 	if b.cgroups != nil {
-		errs = append(errs, b.cgroups.restore())
+		errs = append(errs, b.cgroups.close())
 	}
 	for _, dir := range []string{b.dir, b.states} {
 		if dir != "" {
@@ -98,6 +100,10 @@ func (b *bench) newID(rt *ociRuntime) string {
 // removeContainer deletes what a failed command left of the container id, and
 // its processes. It has its own context: it also runs after an interrupt.
 func (b *bench) removeContainer(rt *ociRuntime, id string) error {
+	if rt.floor != nil {
+		delete(b.live, id)
+		return rt.floor.clean()
+	}
 	_, err := b.launch.run(context.Background(), rt.argv("delete", "--force", id)...)
 	if exitStatus(err) > 0 {
 		err = nil // "does not exist" is the wanted state
@@ -115,34 +121,8 @@ func (b *bench) bundle(rt *ociRuntime, v variant, purpose string, args []string,
 // run times `run` of a bundle from start to the end of its payload. wantStatus
 // is the status the payload ends with.
 func (b *bench) run(ctx context.Context, rt *ociRuntime, bundle string, wantStatus int) (time.Duration, error) {
-	elapsed, err := b.runOnce(ctx, rt, bundle, wantStatus)
-	if err != nil && b.splitCgroups(rt, err) {
-		elapsed, err = b.runOnce(ctx, rt, bundle, wantStatus)
-	}
-	return elapsed, err
-}
-
-// splitCgroups reports whether err is crun's refusal of a cgroup2 that has
-// controllers beside v1 hierarchies, and these are now mounted as v1 until
-// close. It may be needed again in the middle of a run, when another program
-// of the host unmounts them.
-func (b *bench) splitCgroups(rt *ociRuntime, err error) bool {
-	if !strings.Contains(err.Error(), "hybrid mode") {
-		return false
-	}
-	names, err := b.cgroups.mountStranded()
-	if err != nil {
-		fmt.Fprintf(b.progress, "%s refuses controllers in the cgroup2, and they cannot be mounted as cgroup v1: %v\n", rt.Name, err)
-		return false
-	}
-	fmt.Fprintf(b.progress, "%s refuses controllers in the cgroup2: mounted %s as cgroup v1 for this run\n", rt.Name, strings.Join(names, ", "))
-	return true
-}
-
-// runOnce is run without the cure for crun's refusal.
-func (b *bench) runOnce(ctx context.Context, rt *ociRuntime, bundle string, wantStatus int) (time.Duration, error) {
 	id := b.newID(rt)
-	elapsed, err := b.launch.run(ctx, rt.argv("run", "--bundle", bundle, id)...)
+	elapsed, err := b.launch.run(ctx, rt.runArgv(bundle, id)...)
 	if status := exitStatus(err); status != wantStatus {
 		if err == nil {
 			err = fmt.Errorf("%s run: exit status 0, want %d", rt.Name, wantStatus)
@@ -164,15 +144,6 @@ type created struct {
 
 // create times `create` of a bundle and opens the pidfd of its init.
 func (b *bench) create(ctx context.Context, rt *ociRuntime, bundle string) (created, time.Duration, error) {
-	c, elapsed, err := b.createOnce(ctx, rt, bundle)
-	if err != nil && b.splitCgroups(rt, err) {
-		c, elapsed, err = b.createOnce(ctx, rt, bundle)
-	}
-	return c, elapsed, err
-}
-
-// createOnce is create without the cure for crun's refusal.
-func (b *bench) createOnce(ctx context.Context, rt *ociRuntime, bundle string) (created, time.Duration, error) {
 	c := created{rt: rt, id: b.newID(rt), pidfd: -1}
 	pidFile := filepath.Join(b.dir, "pid")
 	elapsed, err := b.launch.run(ctx, rt.argv("create", "--bundle", bundle, "--pid-file", pidFile, c.id)...)

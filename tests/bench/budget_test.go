@@ -4,24 +4,26 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/tare-oci/tare/tests/syscalltrace"
 )
 
 // reportWith returns a report in which tare's run and lifecycle are ratio
 // times as slow as crun's.
 func reportWith(ratio float64) *report {
 	r := &report{UnderTest: "tare", Reference: "crun", Runtimes: []*ociRuntime{{Name: "tare"}, {Name: "crun"}},
-		Memory: map[string]*memoryFacts{}, Traces: map[string]map[command]*traceFacts{}}
+		Memory: map[string]*memoryFacts{}, Traces: map[string]map[command]*syscalltrace.Counts{}}
 	for _, mode := range []regime{hot, isolated} {
-		for _, c := range []command{cmdRun, cmdSum} {
-			r.Series = append(r.Series, series{defaultBundle, c, mode, map[string][]sample{
-				"tare": {sample(10 * ratio), sample(20 * ratio), missing()},
-				"crun": {10, 20, 30},
-			}})
+		same := map[string][]sample{"tare": {sample(10 * ratio), sample(20 * ratio), missing()}, "crun": {10, 20, 30}}
+		for _, c := range append([]command{cmdRun, cmdSum}, lifecycleCommands...) {
+			r.Series = append(r.Series, series{defaultBundle, c, mode, same})
 		}
+		r.Series = append(r.Series, series{seccompBundle, cmdRun, mode, same})
 		// An exec has no namespaces and mounts to make: twice as far ahead.
 		r.Series = append(r.Series, series{defaultBundle, cmdExec, mode, map[string][]sample{
 			"tare": {sample(5 * ratio)}, "crun": {10}}})
 	}
+	r.Loop = &loop{Calls: 1, Millis: map[string][]sample{"tare": {sample(ratio)}, "crun": {1}}}
 	return r
 }
 
@@ -37,14 +39,14 @@ func verdictOf(t *testing.T, r *report, what string) verdict {
 }
 
 func TestCheckNamesTheMissedBudgets(t *testing.T) {
-	if err := checkBudgets(reportWith(0.39)); err != nil {
-		t.Errorf("a ratio of 0.39: %v", err)
+	if err := checkBudgets(reportWith(0.27)); err != nil {
+		t.Errorf("a ratio of 0.27: %v", err)
 	}
-	err := checkBudgets(reportWith(0.5))
+	err := checkBudgets(reportWith(0.44))
 	if err == nil {
-		t.Fatal("a ratio of 0.5 misses the isolated budget of 0.40")
+		t.Fatal("a ratio of 0.44 misses the isolated budget of 0.33")
 	}
-	if text := err.Error(); !strings.Contains(text, "run, isolated: 0.50, budget 0.40") || strings.Contains(text, "run, hot") {
+	if text := err.Error(); !strings.Contains(text, "run, isolated: 0.44, budget 0.33") || strings.Contains(text, "run, hot") {
 		t.Errorf("error %q, want the isolated run and nothing else", text)
 	}
 }
@@ -62,15 +64,15 @@ func TestMemoryAndTraceBudgets(t *testing.T) {
 	if v := verdictOf(t, r, "smallest memory limit"); v.String() != "not measured" {
 		t.Errorf("without a search: %s", v)
 	}
-	r.Memory["tare"] = &memoryFacts{PeakRun: 5000, InitPSS: 24, InitThreads: 1, LimitMeasured: true}
-	r.Traces["tare"] = map[command]*traceFacts{cmdRun: {Syscalls: 700, ProcsWrites: 1}}
+	r.Memory["tare"] = &memoryFacts{Peaks: map[command]int{cmdRun: 5000, cmdState: 3000}, InitPSS: 24, InitThreads: 1, LimitMeasured: true}
+	r.Traces["tare"] = map[command]*syscalltrace.Counts{cmdRun: {Calls: 700, ProcsWrites: 1}}
 	for what, want := range map[string]string{
-		"peak memory of run":          "missed",
-		"PSS of the created init":     "met",
-		"threads of the created init": "met",
-		"smallest memory limit":       "missed", // searched, and no container ran
-		"cgroup.procs writes in run":  "missed",
-		"cgroup.procs writes in exec": "not measured",
+		"peak memory of the greediest command": "missed",
+		"PSS of the created init":              "met",
+		"threads of the created init":          "met",
+		"smallest memory limit":                "missed", // searched, and no container ran
+		"cgroup.procs writes in run":           "missed",
+		"cgroup.procs writes in exec":          "not measured",
 	} {
 		if v := verdictOf(t, r, what); v.String() != want {
 			t.Errorf("%s: %s, want %s", what, v, want)
@@ -79,6 +81,25 @@ func TestMemoryAndTraceBudgets(t *testing.T) {
 	r.Traces["tare"][cmdRun].ProcsWrites = 0
 	if v := verdictOf(t, r, "cgroup.procs writes in run"); v.String() != "met" {
 		t.Errorf("no write to cgroup.procs: %s, want met", v)
+	}
+}
+
+func TestThroughputMustReachItsBudget(t *testing.T) {
+	r := reportWith(0.3)
+	r.Contention = []contention{{Level: 8, Failed: map[string]int{"tare": 1},
+		StartsPerSecond: map[string][]sample{"tare": {150, 260, 130}, "crun": {100, 200, 100}}}}
+	for what, want := range map[string]string{
+		"containers per second, 8 at once":        "met", // 1.5, 1.3 and 1.3
+		"containers per second, 32 at once":       "not measured",
+		"containers that failed of those at once": "missed",
+	} {
+		if v := verdictOf(t, r, what); v.String() != want {
+			t.Errorf("%s: %s (%v), want %s", what, v, v.got, want)
+		}
+	}
+	r.Contention[0].StartsPerSecond["tare"] = []sample{120, 240, 120}
+	if v := verdictOf(t, r, "containers per second, 8 at once"); v.String() != "missed" {
+		t.Errorf("a ratio of 1.2: %s, want missed", v)
 	}
 }
 

@@ -28,17 +28,19 @@ type variant string
 const (
 	// minimalBundle has a pid and a mount namespace and a proc mount.
 	minimalBundle variant = "minimal"
-	// defaultBundle is what `runc spec` writes.
+	// defaultBundle is what `tare spec` writes, as testdata/default.json keeps it.
 	defaultBundle variant = "default"
-	// dockerBundle has 20 mounts, limits, device rules and capabilities as
-	// Docker writes them.
+	// dockerBundle has 20 mounts, masked paths, limits, device rules,
+	// capabilities and the system call filter as Docker writes them.
 	dockerBundle variant = "docker"
 	// seccompBundle is defaultBundle with an allow list of system calls.
 	seccompBundle variant = "seccomp"
+	// bindsBundle is defaultBundle with 200 bind mounts.
+	bindsBundle variant = "binds"
 )
 
 // variants lists the bundles in the order of the tables.
-var variants = []variant{minimalBundle, defaultBundle, dockerBundle, seccompBundle}
+var variants = []variant{minimalBundle, defaultBundle, dockerBundle, seccompBundle, bindsBundle}
 
 // payload holds the command lines inside the container.
 type payload struct {
@@ -67,7 +69,7 @@ func makeRootfs(dir string) (rootfs, error) {
 			return fs, err
 		}
 	}
-	for i := range volumes {
+	for i := range manyBinds {
 		if err := os.MkdirAll(filepath.Join(fs.dir, volumePath(i)), 0o755); err != nil {
 			return fs, err
 		}
@@ -152,10 +154,8 @@ func (fs rootfs) writeBundle(dir string, v variant, o bundleOptions) (string, er
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	if v == dockerBundle {
-		if err := writeDockerSources(dir); err != nil {
-			return "", err
-		}
+	if err := writeSources(dir, v); err != nil {
+		return "", err
 	}
 	config, err := makeConfig(v, fs.dir, dir, o)
 	if err != nil {

@@ -16,6 +16,9 @@ type object = map[string]any
 // that Docker always makes: 20 mounts in all.
 const volumes = 10
 
+// manyBinds is the number of bind mounts that bindsBundle adds.
+const manyBinds = 200
+
 // volumePath returns the mount target of volume i inside the container.
 func volumePath(i int) string { return fmt.Sprintf("/volume%d", i) }
 
@@ -36,15 +39,19 @@ func makeConfig(v variant, root, bundle string, o bundleOptions) (object, error)
 		minimise(config, process, linux)
 	case dockerBundle:
 		dockerise(config, process, linux, bundle)
+		if err := addProfile(linux); err != nil {
+			return nil, err
+		}
 	case seccompBundle:
-		var profile object
-		if err := json.Unmarshal(seccompProfile, &profile); err != nil {
-			return nil, fmt.Errorf("testdata/seccomp.json: %w", err)
+		if err := addProfile(linux); err != nil {
+			return nil, err
 		}
-		if runtime.GOARCH == "arm64" { // the file lists those of amd64
-			profile["architectures"] = []string{"SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"}
+	case bindsBundle:
+		mounts := config["mounts"].([]any)
+		for i := range manyBinds {
+			mounts = append(mounts, bind(filepath.Join(bundle, fmt.Sprintf("volume%d", i)), volumePath(i), "rprivate"))
 		}
-		linux["seccomp"] = profile
+		config["mounts"] = mounts
 	}
 	process["args"] = o.args
 	config["root"].(object)["path"] = root
@@ -53,6 +60,19 @@ func makeConfig(v variant, root, bundle string, o bundleOptions) (object, error)
 		resources(linux)["memory"] = object{"limit": o.memoryLimit}
 	}
 	return config, nil
+}
+
+// addProfile adds Docker's default system call filter.
+func addProfile(linux object) error {
+	var profile object
+	if err := json.Unmarshal(seccompProfile, &profile); err != nil {
+		return fmt.Errorf("testdata/seccomp.json: %w", err)
+	}
+	if runtime.GOARCH == "arm64" { // the file lists those of amd64
+		profile["architectures"] = []string{"SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"}
+	}
+	linux["seccomp"] = profile
+	return nil
 }
 
 // resources returns linux.resources and makes it when it is absent.
@@ -126,16 +146,19 @@ func dockerDevices() []object {
 	return append(rules, object{"allow": true, "type": "c", "major": 136, "access": "rwm"})
 }
 
-// writeDockerSources makes the files and directories that the docker variant
-// binds.
-func writeDockerSources(bundle string) error {
-	for _, name := range etcFiles {
-		if err := os.WriteFile(filepath.Join(bundle, name), []byte("# made for the benchmark\n"), 0o644); err != nil {
+// writeSources makes the files and directories that a variant binds.
+func writeSources(bundle string, v variant) error {
+	count := map[variant]int{dockerBundle: volumes, bindsBundle: manyBinds}[v]
+	for i := range count {
+		if err := os.MkdirAll(filepath.Join(bundle, fmt.Sprintf("volume%d", i)), 0o755); err != nil {
 			return err
 		}
 	}
-	for i := range volumes {
-		if err := os.MkdirAll(filepath.Join(bundle, fmt.Sprintf("volume%d", i)), 0o755); err != nil {
+	if v != dockerBundle {
+		return nil
+	}
+	for _, name := range etcFiles {
+		if err := os.WriteFile(filepath.Join(bundle, name), []byte("# made for the benchmark\n"), 0o644); err != nil {
 			return err
 		}
 	}

@@ -64,12 +64,18 @@ func TestVariantsDifferAsTheyPromise(t *testing.T) {
 	if d := decodeConfig(t, minimalBundle, o); len(d.Mounts) != 1 || len(d.Linux.Namespaces) != 2 || len(d.Linux.MaskedPaths) != 0 {
 		t.Errorf("minimal: %d mounts, %d namespaces, %d masked paths", len(d.Mounts), len(d.Linux.Namespaces), len(d.Linux.MaskedPaths))
 	}
-	if d := decodeConfig(t, defaultBundle, o); len(d.Mounts) != 7 || len(d.Linux.Namespaces) != 5 || d.Linux.Seccomp != nil {
+	if d := decodeConfig(t, defaultBundle, o); len(d.Mounts) != 7 || len(d.Linux.Namespaces) != 6 || d.Linux.Seccomp != nil {
 		t.Errorf("default: %d mounts, %d namespaces, seccomp %v", len(d.Mounts), len(d.Linux.Namespaces), d.Linux.Seccomp)
 	}
 	d := decodeConfig(t, dockerBundle, o)
 	if len(d.Mounts) != 20 {
 		t.Errorf("docker: %d mounts, want 20", len(d.Mounts))
+	}
+	if d.Linux.Seccomp == nil {
+		t.Error("docker: no system call filter")
+	}
+	if d := decodeConfig(t, bindsBundle, o); len(d.Mounts) != 207 {
+		t.Errorf("binds: %d mounts, want 207", len(d.Mounts))
 	}
 	if r := d.Linux.Resources; r.Memory.Limit == 0 || r.CPU.Quota == 0 || r.Pids.Limit == 0 {
 		t.Errorf("docker: limits %+v, want memory, cpu and pids", r)

@@ -2,7 +2,7 @@
 // system calls of the commands that an engine calls for every container.
 //
 //	go run ./tests/bench --runtime tare=PATH --peer crun=PATH --peer runc=PATH
-//	    [--rounds N] [--quick] [--out FILE.md] [--json FILE] [--check]
+//	    [--floor FILE] [--rounds N] [--quick] [--out FILE.md] [--json FILE] [--check]
 //
 // It needs root, a static busybox, and for the full picture a C compiler and
 // strace. All runtimes run the same pinned bundles in interleaved rounds, each
@@ -25,6 +25,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"syscall"
+
+	"github.com/tare-oci/tare/tests/cgroupview"
 )
 
 const (
@@ -37,8 +39,9 @@ type options struct {
 	underTest runtimeFlag // at most one
 	peers     runtimeFlag // the first is the reference of all ratios
 	rounds    int
-	quick     bool // few rounds, no search for memory limits
-	check     bool // a missed budget is an error
+	quick     bool   // few rounds, no search for memory limits
+	check     bool   // a missed budget is an error
+	floor     string // the C program of tests/bench/floor
 	out       string
 	json      string
 }
@@ -72,6 +75,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 0, fmt.Sprintf("number of rounds (default %d, %d with --quick)", fullRounds, quickRounds))
 	flags.BoolVar(&o.quick, "quick", false, "few rounds and no search for the smallest memory limit")
 	flags.BoolVar(&o.check, "check", false, "exit with status 1 when a budget is missed")
+	flags.StringVar(&o.floor, "floor", "", "`FILE` of the C program that is the floor of run (make floor)")
 	flags.StringVar(&o.out, "out", "", "write the tables as markdown to `FILE`")
 	flags.StringVar(&o.json, "json", "", "write every sample as JSON to `FILE`")
 	if err := flags.Parse(args); err != nil {
@@ -111,11 +115,14 @@ func compare(ctx context.Context, o options, out, progress io.Writer) (err error
 	if os.Geteuid() != 0 {
 		return errors.New("needs root: containers with all namespaces and limits are measured")
 	}
+	if err := cgroupview.Isolate(); err != nil {
+		return err
+	}
 	// A garbage collection beside a timed command would be charged to it;
 	// interleave collects between measurements.
 	debug.SetGCPercent(-1)
 
-	b, err := openBench(ctx, slices.Concat(o.underTest, o.peers), o.peers[0], progress)
+	b, err := openBench(ctx, slices.Concat(o.underTest, o.peers), o.peers[0], o.floor, progress)
 	if err != nil {
 		return err
 	}
@@ -156,14 +163,23 @@ func (b *bench) measure(ctx context.Context, o options) (*report, error) {
 	if len(o.underTest) > 0 {
 		r.UnderTest = o.underTest[0].Name
 	}
-	if len(b.cgroups.mounted) > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("mounted as cgroup v1 for this run, because a peer refuses controllers in the cgroup2: %v", b.cgroups.mounted))
+	steps := []func() error{
+		func() error { return b.measureTimes(ctx, r) },
+		func() error { return b.measureLoop(ctx, r, o.quick) },
+		func() error { return b.measureContention(ctx, r, o.quick) },
+		func() error {
+			if len(o.underTest) == 0 {
+				return nil
+			}
+			return b.measurePopulated(ctx, r, o.underTest[0], o.quick)
+		},
+		func() error { return b.measureMemory(ctx, r, !o.quick) },
+		func() error { return b.measureTraces(ctx, r) },
 	}
-	if err := b.measureTimes(ctx, r); err != nil {
-		return nil, err
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return nil, err
+		}
 	}
-	if err := b.measureMemory(ctx, r, !o.quick); err != nil {
-		return nil, err
-	}
-	return r, b.measureTraces(ctx, r)
+	return r, nil
 }

@@ -9,6 +9,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -27,13 +31,15 @@ const (
 // memoryFacts are the memory figures of one runtime on the default bundle.
 // Sizes are in KiB; 0 stands for not measured.
 type memoryFacts struct {
-	PeakRun    int `json:"peakRunKiB"`    // ru_maxrss of `run` and its descendants, median
-	PeakCreate int `json:"peakCreateKiB"` // the same of `create`
-	PeakState  int `json:"peakStateKiB"`  // the same of `state`
+	Peaks map[command]int `json:"peakKiB"` // ru_maxrss of a command and its descendants, median
 
 	InitPSS     int `json:"initPssKiB"` // of the init between create and start
 	InitRSS     int `json:"initRssKiB"`
 	InitThreads int `json:"initThreads"`
+
+	Resident    int `json:"residentProcesses"`   // beside a running detached container, the container's own not counted
+	ResidentPSS int `json:"residentPssKiB"`      // of these
+	RunPSS      int `json:"foregroundRunPssKiB"` // of the processes that wait while `run` holds a container
 
 	SmallestLimit int  `json:"smallestLimitKiB"`   // least memory.limit that ran limitTries times
 	RunsPromised  bool `json:"runsUnder512KiB"`    // ran limitTries times under promisedLimit
@@ -52,6 +58,7 @@ func (b *bench) measureMemory(ctx context.Context, r *report, limits bool) error
 		}{
 			{"peak memory", true, b.measurePeaks},
 			{"memory of the created init", true, b.measureInit},
+			{"memory beside a running container", true, b.measureResident},
 			{"smallest memory limit", limits, b.measureLimits},
 		} {
 			if !step.wanted {
@@ -69,8 +76,11 @@ func (b *bench) measureMemory(ctx context.Context, r *report, limits bool) error
 	return nil
 }
 
-// measurePeaks takes ru_maxrss of run, create and state through the small
-// program in testdata/maxrss.c, which says why it is needed.
+// peakCommands lists the commands whose peak memory is taken.
+var peakCommands = []command{cmdRun, cmdCreate, cmdStart, cmdState, cmdExec, cmdKill, cmdDelete}
+
+// measurePeaks takes ru_maxrss of every command through the small program in
+// testdata/maxrss.c, which says why it is needed.
 func (b *bench) measurePeaks(ctx context.Context, rt *ociRuntime, facts *memoryFacts) error {
 	if b.fs.maxrss == "" {
 		return fmt.Errorf("no C compiler built testdata/maxrss.c")
@@ -83,30 +93,53 @@ func (b *bench) measurePeaks(ctx context.Context, rt *ociRuntime, facts *memoryF
 	if err != nil {
 		return err
 	}
-	var run, create, state []sample
+	peaks := map[command][]sample{}
 	for range peakRounds {
 		runID, waitID := b.newID(rt), b.newID(rt)
-		for _, step := range []struct {
-			into *[]sample
-			args []string
-		}{
-			{&run, []string{"run", "--bundle", runBundle, runID}},
-			{&create, []string{"create", "--bundle", waitBundle, waitID}},
-			{&state, []string{"state", waitID}},
-		} {
-			kib, err := b.peak(ctx, rt.argv(step.args...))
-			if err != nil {
-				return errors.Join(err, b.removeContainer(rt, runID), b.removeContainer(rt, waitID))
+		pidFile := filepath.Join(b.dir, "pid")
+		args := map[command][]string{
+			cmdRun:    {"run", "--bundle", runBundle, runID},
+			cmdCreate: {"create", "--bundle", waitBundle, "--pid-file", pidFile, waitID},
+			cmdStart:  {"start", waitID},
+			cmdState:  {"state", waitID},
+			cmdExec:   append([]string{"exec", waitID}, b.fs.payload.exit...),
+			cmdKill:   {"kill", waitID, "KILL"},
+			cmdDelete: {"delete", waitID},
+		}
+		for _, c := range peakCommands {
+			kib, err := b.peak(ctx, rt.argv(args[c]...))
+			if err == nil && c == cmdKill {
+				err = awaitFile(pidFile)
 			}
-			*step.into = append(*step.into, sample(kib))
+			if err != nil {
+				return errors.Join(fmt.Errorf("%s: %w", c, err), b.removeContainer(rt, runID), b.removeContainer(rt, waitID))
+			}
+			peaks[c] = append(peaks[c], sample(kib))
 		}
 		delete(b.live, runID)
-		if err := b.removeContainer(rt, waitID); err != nil {
-			return err
-		}
+		delete(b.live, waitID)
 	}
-	facts.PeakRun, facts.PeakCreate, facts.PeakState = int(median(run)), int(median(create)), int(median(state))
+	facts.Peaks = map[command]int{}
+	for c, xs := range peaks {
+		facts.Peaks[c] = int(median(xs))
+	}
 	return nil
+}
+
+// awaitFile waits for the death of the process that a pid file names.
+func awaitFile(path string) error {
+	pid, err := readPid(path)
+	if err != nil {
+		return err
+	}
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err == unix.ESRCH {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(awaitDeath(pidfd, pid, killWait), unix.Close(pidfd))
 }
 
 // peak runs argv and returns its peak resident set in KiB.
@@ -137,6 +170,87 @@ func (b *bench) measureInit(ctx context.Context, rt *ociRuntime, facts *memoryFa
 		err = discardErr
 	}
 	return err
+}
+
+// measureResident looks at what a runtime leaves beside a container that runs:
+// a detached one, and one that `run` holds.
+func (b *bench) measureResident(ctx context.Context, rt *ociRuntime, facts *memoryFacts) (err error) {
+	bundle, err := b.bundle(rt, defaultBundle, "wait", b.fs.payload.wait, 0)
+	if err != nil {
+		return err
+	}
+	c, _, err := b.create(ctx, rt, bundle)
+	if err != nil {
+		return err
+	}
+	_, err = b.launch.run(ctx, rt.argv("start", c.id)...)
+	if err == nil {
+		facts.Resident, facts.ResidentPSS, err = besides(c.pid)
+	}
+	if err = errors.Join(err, b.discard(c)); err != nil {
+		return err
+	}
+
+	id, pidFile := b.newID(rt), filepath.Join(b.dir, "held")
+	argv := rt.argv("run", "--bundle", bundle, "--pid-file", pidFile, id)
+	if err := os.RemoveAll(pidFile); err != nil {
+		return err
+	}
+	pid, err := syscall.ForkExec(argv[0], argv, &b.launch.attr)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", argv[0], err)
+	}
+	init := 0
+	for deadline := time.Now().Add(commandTimeout); init == 0; time.Sleep(20 * time.Millisecond) {
+		if comm, _ := os.ReadFile(filepath.Join("/proc", fmt.Sprint(held(pidFile)), "comm")); string(comm) == filepath.Base(b.fs.payload.wait[0])+"\n" {
+			init = held(pidFile)
+		}
+		if time.Now().After(deadline) {
+			err = fmt.Errorf("%s run: no container after %v: %s", rt.Name, commandTimeout, b.launch.message())
+			break
+		}
+	}
+	if err == nil {
+		_, facts.RunPSS, err = besides(init)
+	}
+	_ = unix.Kill(init, unix.SIGKILL) // run ends with it
+	if init == 0 {
+		_ = unix.Kill(pid, unix.SIGKILL)
+	}
+	_, waitErr := syscall.Wait4(pid, nil, 0, nil)
+	return errors.Join(err, waitErr, b.removeContainer(rt, id))
+}
+
+// held is the pid in a file that may not be there yet, then 0.
+func held(pidFile string) int {
+	pid, err := readPid(pidFile)
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
+// besides counts the descendants of the benchmark but init, and adds up their
+// PSS in KiB.
+func besides(init int) (processes, pss int, err error) {
+	reapOrphans()
+	pids, err := children()
+	for i := 0; i < len(pids); i++ {
+		if pids[i] == init {
+			continue
+		}
+		own, _, _, err := residentOf(pids[i])
+		if err != nil {
+			return 0, 0, err
+		}
+		processes, pss = processes+1, pss+own
+		more, err := childrenOf(pids[i])
+		if err != nil {
+			return 0, 0, err
+		}
+		pids = append(pids, more...)
+	}
+	return processes, pss, err
 }
 
 // residentOf reads PSS and RSS in KiB and the number of threads of a process.

@@ -13,6 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// settleTime bounds the wait for processes that were killed.
+const settleTime = 5 * time.Second
+
 // becomeSubreaper makes the container processes that a runtime leaves behind
 // children of the benchmark, as a containerd shim or conmon does.
 func becomeSubreaper() error {
@@ -88,9 +91,12 @@ func killOrphans(limit time.Duration, keep map[int]bool) error {
 	}
 }
 
-// children lists the child processes of all threads of the benchmark.
-func children() ([]int, error) {
-	lists, err := filepath.Glob("/proc/self/task/*/children")
+// children lists those of the benchmark.
+func children() ([]int, error) { return childrenOf(os.Getpid()) }
+
+// childrenOf lists the child processes of all threads of a process.
+func childrenOf(pid int) ([]int, error) {
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
 		return nil, err
 	}

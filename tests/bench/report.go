@@ -9,7 +9,10 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/tare-oci/tare/tests/cgroupview"
 	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/tests/syscalltrace"
 )
 
 // report is all that was measured. Its JSON form has every sample.
@@ -24,11 +27,14 @@ type report struct {
 	Reference string        `json:"reference"` // the peer that ratios are taken to
 	Rounds    int           `json:"rounds"`
 
-	Series  []series                           `json:"series"`
-	Memory  map[string]*memoryFacts            `json:"memory"`
-	Traces  map[string]map[command]*traceFacts `json:"traces"`
-	Refused []refusal                          `json:"refused"`
-	Notes   []string                           `json:"notes"`
+	Series     []series                                    `json:"series"`
+	Memory     map[string]*memoryFacts                     `json:"memory"`
+	Traces     map[string]map[command]*syscalltrace.Counts `json:"traces"`
+	Contention []contention                                `json:"contention"`
+	Populated  []populated                                 `json:"populated"` // of the runtime under test
+	Loop       *loop                                       `json:"execLoop"`
+	Refused    []refusal                                   `json:"refused"`
+	Notes      []string                                    `json:"notes"`
 }
 
 // newReport describes the host. It names no machine.
@@ -38,126 +44,10 @@ func newReport(b *bench, rounds int) (*report, error) {
 		return nil, fmt.Errorf("uname: %w", err)
 	}
 	return &report{
-		Kernel: unix.ByteSliceToString(uts.Release[:]), Cores: runtime.NumCPU(), Arch: runtime.GOARCH, Cgroups: layout(),
+		Kernel: unix.ByteSliceToString(uts.Release[:]), Cores: runtime.NumCPU(), Arch: runtime.GOARCH, Cgroups: cgroupview.Layout(),
 		Payload: b.fs.payload.kind, Runtimes: b.runtimes, Reference: b.reference.Name, Rounds: rounds,
-		Memory: map[string]*memoryFacts{}, Traces: map[string]map[command]*traceFacts{},
+		Memory: map[string]*memoryFacts{}, Traces: map[string]map[command]*syscalltrace.Counts{},
 	}, nil
-}
-
-// tables returns the report's tables, ratios first.
-func (r *report) tables() []table {
-	out := []table{r.ratioTable()}
-	if r.UnderTest != "" {
-		out = append(out, r.budgetTable())
-	}
-	return append(out, r.timeTable(), r.memoryTable(), r.traceTable())
-}
-
-// ratioTable has one row per command and bundle, and two columns for each
-// runtime but the reference: hot and isolated.
-func (r *report) ratioTable() table {
-	t := table{
-		title: "Ratios to " + r.Reference,
-		note: fmt.Sprintf("Median of the ratios of neighbouring commands in %d rounds, with the 95 %% interval of that median; below 1 is faster. "+
-			"Hot: directly after an untimed run of the same. Isolated: %v of rest before each command.", r.Rounds, isolatedGap),
-		head: []string{"bundle", "command"},
-	}
-	for _, rt := range r.Runtimes {
-		if rt.Name != r.Reference {
-			t.head = append(t.head, rt.Name+" hot", rt.Name+" isolated")
-		}
-	}
-	r.eachCommand(func(v variant, c command) {
-		row := []string{string(v), string(c)}
-		for _, rt := range r.Runtimes {
-			if rt.Name == r.Reference {
-				continue
-			}
-			for _, mode := range []regime{hot, isolated} {
-				s := r.find(v, c, mode)
-				quotients := ratios(s.Millis[rt.Name], s.Millis[r.Reference])
-				low, high := medianInterval(quotients)
-				cell := figure(median(quotients), "x")
-				if cell != "-" {
-					cell += fmt.Sprintf(" [%s, %s]", figure(low, "x"), figure(high, "x"))
-				}
-				row = append(row, cell)
-			}
-		}
-		t.rows = append(t.rows, row)
-	})
-	return t
-}
-
-// timeTable has the absolute times, for the order of magnitude.
-func (r *report) timeTable() table {
-	t := table{title: "Times in ms", note: "Median / 90th percentile. They drift with the machine: compare the ratios.", head: []string{"bundle", "command"}}
-	for _, rt := range r.Runtimes {
-		t.head = append(t.head, rt.Name+" hot", rt.Name+" isolated")
-	}
-	r.eachCommand(func(v variant, c command) {
-		row := []string{string(v), string(c)}
-		for _, rt := range r.Runtimes {
-			for _, mode := range []regime{hot, isolated} {
-				xs := r.find(v, c, mode).Millis[rt.Name]
-				row = append(row, figure(median(xs), "ms")+" / "+figure(percentile(xs, 90), "ms"))
-			}
-		}
-		t.rows = append(t.rows, row)
-	})
-	return t
-}
-
-// memoryTable has the memory figures of each runtime.
-func (r *report) memoryTable() table {
-	t := table{
-		title: "Memory in KiB",
-		note: fmt.Sprintf("Default bundle. Peak: ru_maxrss of the command and its descendants. Smallest limit: the least memory limit under which the payload ran %d times in a row.",
-			limitTries),
-		head: []string{"runtime", "peak run", "peak create", "peak state", "created init PSS", "created init RSS", "its threads", "smallest limit", "runs under 512 KiB"},
-	}
-	for _, rt := range r.Runtimes {
-		m := r.Memory[rt.Name]
-		if m == nil {
-			continue
-		}
-		promised := "-"
-		if m.LimitMeasured {
-			promised = map[bool]string{true: "yes", false: "no"}[m.RunsPromised]
-		}
-		t.rows = append(t.rows, []string{rt.Name, count(m.PeakRun), count(m.PeakCreate), count(m.PeakState),
-			count(m.InitPSS), count(m.InitRSS), count(m.InitThreads), count(m.SmallestLimit), promised})
-	}
-	return t
-}
-
-// traceTable has the system call counts of each runtime.
-func (r *report) traceTable() table {
-	t := table{
-		title: "System calls",
-		note:  "Default bundle under strace, payload included. A write to cgroup.procs waits for an RCU grace period on an idle host.",
-		head:  []string{"runtime", "command", "system calls", "processes", "further threads", "execs", "cgroup.procs writes", "tasks writes"},
-	}
-	for _, rt := range r.Runtimes {
-		for _, c := range tracedCommands {
-			f := r.Traces[rt.Name][c.name]
-			if f == nil {
-				continue
-			}
-			t.rows = append(t.rows, []string{rt.Name, string(c.name), count(f.Syscalls), count(f.Processes), fmt.Sprint(f.Threads),
-				count(f.Execs), fmt.Sprint(f.ProcsWrites), fmt.Sprint(f.TasksWrites)})
-		}
-	}
-	return t
-}
-
-// budgetTable holds the budgets against the runtime under test.
-func (r *report) budgetTable() table {
-	t := table{title: "Budgets of " + r.UnderTest, note: "Ratios are to " + r.Reference + ".", head: []string{"figure", "measured", "budget", "verdict"}}
-	for _, v := range judge(r) {
-		t.rows = append(t.rows, []string{v.what, figure(v.got, v.unit), figure(v.limit, v.unit), v.String()})
-	}
-	return t
 }
 
 // eachCommand calls f for each bundle and command, in the order of measuring.

@@ -16,6 +16,8 @@ type ociRuntime struct {
 
 	path string // absolute path of the binary
 	root string // its state directory, given as --root
+
+	floor *floor // set for the C program that is no runtime
 }
 
 // runtimeFlag collects repeated NAME=PATH flags.
@@ -59,6 +61,14 @@ func (rt *ociRuntime) identify(ctx context.Context, states string) error {
 	rt.Version, _, _ = strings.Cut(strings.TrimSpace(string(out)), "\n")
 	rt.root = filepath.Join(states, rt.Name)
 	return os.MkdirAll(rt.root, 0o700)
+}
+
+// runArgv returns the command line that runs a bundle to its end.
+func (rt *ociRuntime) runArgv(bundle, id string) []string {
+	if rt.floor != nil {
+		return rt.floor.argv(rt.path)
+	}
+	return rt.argv("run", "--bundle", bundle, id)
 }
 
 // argv returns the command line of a command of the runtime.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
@@ -109,6 +110,14 @@ func (l *launcher) run(ctx context.Context, argv ...string) (time.Duration, erro
 		return elapsed, &exitError{argv: argv, status: status, stderr: l.message()}
 	}
 	return elapsed, nil
+}
+
+// output runs argv and returns what it prints. It is not for what is timed.
+func (b *bench) output(ctx context.Context, argv ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = b.launch.attr.Env
+	out, err := cmd.Output()
+	return string(out), err
 }
 
 // message returns what the last command wrote to stderr, on one line.

@@ -3,19 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/tare-oci/tare/tests/cgroupview"
 	"golang.org/x/sys/unix"
 )
-
-const cgroupRoot = "/sys/fs/cgroup"
 
 // stage is where the runtimes run.
 type stage struct {
@@ -34,6 +31,9 @@ func openStage() (*stage, error) {
 	if err == nil {
 		err = unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, "")
 	}
+	if err == nil {
+		_, err = cgroupview.Enter(dir)
+	}
 	// What most hosts have, and what makes a leaking mount visible.
 	if err == nil {
 		err = unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC, "")
@@ -43,9 +43,6 @@ func openStage() (*stage, error) {
 	}
 	if err == nil {
 		err = s.ownDevices()
-	}
-	if err == nil {
-		err = s.viewCgroups()
 	}
 	if err == nil {
 		err = s.buildProber()
@@ -84,51 +81,6 @@ func (s *stage) ownDevices() error {
 		err = errors.Join(err, os.Mkdir(filepath.Join(at, name), 0o755))
 	}
 	return errors.Join(err, unix.Mount(at, "/dev", "", unix.MS_BIND, ""))
-}
-
-// viewCgroups puts a view of the cgroup v1 hierarchies in the place of the
-// host's. A cgroup2 beside them is left out: crun 1.8 refuses a host on which it
-// has controllers, and to take those away would disturb others. On a host with
-// cgroup v2 alone everything stays as it is.
-func (s *stage) viewCgroups() error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(cgroupRoot, &st); err != nil || st.Type == unix.CGROUP2_SUPER_MAGIC {
-		return err
-	}
-	at := filepath.Join(s.dir, "cgroup")
-	if err := os.Mkdir(at, 0o755); err != nil {
-		return err
-	}
-	if err := unix.Mount("tmpfs", at, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755"); err != nil {
-		return fmt.Errorf("mount tmpfs on %s: %w", at, err)
-	}
-	entries, err := os.ReadDir(cgroupRoot)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		from, to := filepath.Join(cgroupRoot, e.Name()), filepath.Join(at, e.Name())
-		if target, err := os.Readlink(from); err == nil { // cpu -> cpu,cpuacct
-			if err := os.Symlink(target, to); err != nil {
-				return err
-			}
-			continue
-		}
-		if unix.Statfs(from, &st) != nil || st.Type != unix.CGROUP_SUPER_MAGIC {
-			continue
-		}
-		if err := os.Mkdir(to, 0o755); err != nil {
-			return err
-		}
-		if err := unix.Mount(from, to, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-			return fmt.Errorf("bind %s on %s: %w", from, to, err)
-		}
-	}
-	if err := unix.Mount("", at, "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
-		return err
-	}
-	// On top of the host's: a mount cannot be moved out of a shared parent.
-	return unix.Mount(at, cgroupRoot, "", unix.MS_BIND|unix.MS_REC, "")
 }
 
 func (s *stage) buildProber() error {
@@ -188,43 +140,5 @@ func clear(dir string) error {
 
 // close removes everything. Mounts go with the mount namespace.
 func (s *stage) close() error {
-	var errs []error
-	hierarchies, err := os.ReadDir(cgroupRoot)
-	errs = append(errs, err)
-	for _, h := range hierarchies {
-		errs = append(errs, removeCgroup(filepath.Join(cgroupRoot, h.Name(), s.parent)))
-	}
-	errs = append(errs, removeCgroup(filepath.Join(cgroupRoot, s.parent)))
-	if _, err := os.Lstat(filepath.Join(s.dir, "cgroup")); err == nil {
-		errs = append(errs, unix.Unmount(cgroupRoot, unix.MNT_DETACH))
-	}
-	return errors.Join(append(errs, clear(s.dir))...)
-}
-
-// removeCgroup removes a cgroup and those below it, waiting for processes that
-// are dying.
-func removeCgroup(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.IsDir() {
-			if err := removeCgroup(filepath.Join(dir, e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		err := unix.Rmdir(dir)
-		if err == nil || err == unix.ENOENT {
-			return nil
-		}
-		if err != unix.EBUSY || time.Now().After(deadline) {
-			return fmt.Errorf("remove %s: %w", dir, err)
-		}
-	}
+	return errors.Join(cgroupview.Sweep(s.parent), clear(s.dir))
 }

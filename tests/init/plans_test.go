@@ -55,7 +55,7 @@ func fullPlan() *plan.Plan {
 		plan.NsJoin("linux.namespaces[0]", plan.NewNet, ns),
 		plan.FsOpen("mounts[0].type", "sysfs", []string{"a=b"}, fs, plan.FlagIgnore),
 		plan.TimeOffset("linux.timeOffsets", "monotonic 1 0\n"),
-		plan.Fork("linux.namespaces", plan.NewPID),
+		plan.Fork("linux.namespaces", plan.NewPID, plan.NoSlot),
 		plan.SyncArrive("namespaces-entered"),
 		plan.RdtJoin("linux.intelRdt", "/sys/fs/resctrl/a"),
 		plan.NetdevMove(`linux.netDevices["eth1"]`, "eth1", "eth%d"),

@@ -297,8 +297,9 @@ func TestNetClass(t *testing.T) {
 }
 
 // TestNetPriority: the kernel has the priority of each interface. What packets do
-// with it cannot be seen here: net_prio looks at the interfaces of the host's first
-// network namespace alone (net/core/netprio_cgroup.c), and there nothing is tested.
+// with it TestV1NetPriority shows in a machine of its own: net_prio looks at the
+// interfaces of the host's first network namespace alone, and there nothing is
+// tested.
 func TestNetPriority(t *testing.T) {
 	if !isTare {
 		t.Skip("runc 1.1 looks for the hierarchy below /sys/fs/cgroup")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -269,4 +270,50 @@ func TestManyAtOnce(t *testing.T) {
 		}
 	}
 	cgroupsSettle(before, containers, boxes...)
+}
+
+// TestCgroupVanishes: a cgroup that somebody removes before the process is in it is
+// made again.
+func TestCgroupVanishes(t *testing.T) {
+	if !isTare {
+		t.Skip("runc fails where it loses the race")
+	}
+	b := newBox(t, prober("pause"))
+	won := 0
+	for _, path := range []string{"/" + b.id, "/" + b.id + "-above/c"} {
+		b.spec.Linux.CgroupsPath = path
+		b.writeConfig()
+		for _, controller := range []string{"pids", "freezer"} {
+			at, _ := b.hierarchyOf(controller)
+			for range 10 {
+				done := make(chan bool)
+				stop := make(chan bool)
+				go func() {
+					runtime.LockOSThread()
+					defer close(done)
+					for unix.Rmdir(at+path) != nil {
+						select {
+						case <-stop:
+							return
+						default:
+						}
+					}
+					won++
+				}()
+				b.create()
+				close(stop)
+				<-done
+				if procs := strings.TrimSpace(readText(t, at+path+"/cgroup.procs")); procs != strconv.Itoa(b.pid) {
+					t.Fatalf("in the cgroup are %q, the process is %d", procs, b.pid)
+				}
+				b.remove("--force")
+				b.must(os.Remove(b.dir + "/io/pid"))
+			}
+		}
+	}
+	t.Logf("the cgroup was removed in the middle of %d of 40 creates", won)
+	if won < 5 {
+		t.Errorf("only %d of 40 cgroups were removed in time", won)
+	}
+	b.nothingLeft()
 }

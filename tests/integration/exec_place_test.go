@@ -293,18 +293,38 @@ func TestExecLog(t *testing.T) {
 	b.remove("--force")
 }
 
-// TestExecOutOfRoom: what the container's limits do not let in says so.
+// TestExecOutOfRoom: a limit of processes has room for one more as long as it is
+// not reached: nothing but the new process is ever counted. When it is reached,
+// cgroup v2 says so; v1 does not count who moves in, but lets nobody fork then.
 func TestExecOutOfRoom(t *testing.T) {
-	b := running(t, func(s *specs.Spec) { s.Linux.Resources.Pids = &specs.LinuxPids{Limit: ptr(int64(1))} })
-	found := false
-	for name := range cgroupOf(readText(t, procPath(b.pid, "cgroup"))) {
-		found = found || name == "pids" || name == "" && fileExists("/sys/fs/cgroup/cgroup.controllers")
+	for name, edit := range map[string]func(*specs.Spec){
+		"plain":            func(*specs.Spec) {},
+		"cgroup namespace": withNamespace(specs.CgroupNamespace, ""),
+		"user namespace":   userNamespace(100000),
+		"both": func(s *specs.Spec) {
+			userNamespace(100000)(s)
+			withNamespace(specs.CgroupNamespace, "")(s)
+		},
+		"host's processes": withoutNamespace(specs.PIDNamespace),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := running(t, edit, func(s *specs.Spec) { s.Linux.Resources.Pids = &specs.LinuxPids{Limit: ptr(int64(2))} })
+			v2 := b.onV2("pids")
+			if r := b.exec(nil, "fork:1"); r.result("fork:1").Err != int(unix.EAGAIN) {
+				t.Errorf("the limit has not held what was run back: %+v", r.result("fork:1"))
+			}
+			second := b.execDetached("/prober", "quiet", "pause")
+			expect(t, "cgroups", readText(t, procPath(second, "cgroup")), readText(t, procPath(b.pid, "cgroup")))
+			b.endOf(second)
+			b.ok("update", "--pids-limit", "1", b.id)
+			if v2 {
+				b.execFails([]string{"exec failed: ", "linux.resources.pids.limit", "limit of 1", "clone", "resource temporarily unavailable"}, b.id, "/prober")
+			} else if r := b.exec(nil, "fork:1"); r.result("fork:1").Err != int(unix.EAGAIN) {
+				t.Errorf("a process too many has forked: %+v", r.result("fork:1"))
+			}
+			b.remove("--force")
+		})
 	}
-	if !found {
-		t.Skip("this host lacks the pids controller")
-	}
-	b.execFails([]string{"exec failed: ", "clone", "resource temporarily unavailable"}, b.id, "/prober")
-	b.remove("--force")
 }
 
 func fileExists(path string) bool {

@@ -44,8 +44,11 @@ func TestN40Device(t *testing.T) {
 
 // N-41: without a bridge.
 func TestN41PointToPoint(t *testing.T) {
-	l := newLab(t)
-	l.network("p2p", `"driver": "ptp", "subnets": [{"subnet": "172.26.0.0/24"}, {"subnet": "fd00:26::/64"}]`)
+	filters(t, pointToPoint)
+}
+
+func pointToPoint(t *testing.T, l *lab, filter string) {
+	l.network("p2p", filter+`, "driver": "ptp", "subnets": [{"subnet": "172.26.0.0/24"}, {"subnet": "fd00:26::/64"}]`)
 	l.server(l.w, "80")
 	a, b := l.box("a", "networks=p2p", "ports=8080:80").up(), l.box("b", "networks=p2p").up()
 	if out := a.in("ip", "addr").out; !strings.Contains(out, "172.26.0.2/32") {
@@ -58,6 +61,9 @@ func TestN41PointToPoint(t *testing.T) {
 		"world 6":     {a.ask("tcp", "[2001:db8:1::2]:80"), "2001:db8:1::1"},
 		"published":   {l.ask(l.w, "tcp", "203.0.113.1:8080"), "203.0.113.2"},
 		"host":        {l.ask(l.h, "tcp", a.ip4()+":80"), "172.26.0.1"},
+		"localhost":   {l.ask(l.h, "tcp", "127.0.0.1:8080"), "172.26.0.1"},
+		"itself":      {a.ask("tcp", "203.0.113.1:8080"), "172.26.0.1"},
+		"its service": {b.ask("tcp", "203.0.113.1:8080"), "172.26.0.1"},
 	} {
 		if got[0] != got[1] {
 			t.Errorf("%s: peer is %q, want %q", what, got[0], got[1])
@@ -66,6 +72,46 @@ func TestN41PointToPoint(t *testing.T) {
 	l.ip("-n", l.w, "route", "add", "172.26.0.0/24", "via", "203.0.113.1")
 	if p := l.ask(l.w, "tcp", a.ip4()+":80", shortly); p != "" {
 		t.Errorf("routed from outside: %q", p)
+	}
+	if r := l.net("check"); r.code != 0 {
+		t.Errorf("check: %s", r.err)
+	}
+	// A foreign sender gets no further than the host's end of its link.
+	received := func() (n int) {
+		_, rest, _ := strings.Cut(l.in(l.w, "ip", "-s", "-j", "link", "show", "eth0").out, `"rx":{"bytes":`)
+		_, rest, _ = strings.Cut(rest, `"packets":`)
+		_, _ = fmt.Sscanf(rest, "%d", &n)
+		return n
+	}
+	for from, pass := range map[string]bool{a.ip4(): true, "172.99.0.1": false} {
+		before := received()
+		f := udpFrame(t, linksOf(t, l.in(l.h, "ip", "-j", "addr"))[a.legs()[0].Link].Address, a.legs()[0].MAC, from, "203.0.113.2", 9)
+		a.in(append([]string{peerAt, "frame", "eth0"}, repeat(f, 20)...)...)
+		if n := received() - before; (n >= 20) != pass {
+			t.Errorf("%d of 20 frames from %s have reached the world", n, from)
+		}
+	}
+	// Another network is let in by its address only if it is not isolated.
+	l.web(filter + `, "isolate": false`)
+	w := l.box("w", "networks=web").up()
+	if p := a.ask("tcp", w.ip4()+":80"); p != a.ip4() {
+		t.Errorf("to an open network: peer is %q, want %q", p, a.ip4())
+	}
+	if p := w.ask("tcp", a.ip4()+":80", shortly); p != "" {
+		t.Errorf("into an isolated network: %q", p)
+	}
+	l.network("open", filter+`, "driver": "ptp", "subnets": [{"subnet": "172.24.0.0/24"}], "isolate": false`)
+	o := l.box("o", "networks=open").up()
+	if p := w.ask("tcp", o.ip4()+":80"); p != w.ip4() {
+		t.Errorf("into an open network: %q, want %q", p, w.ip4())
+	}
+	l.network("shut", filter+`, "driver": "ptp", "subnets": [{"subnet": "172.25.0.0/24"}], "internal": true, "hostAccess": false, "icc": false`)
+	c, d := l.box("c", "networks=shut").up(), l.box("d", "networks=shut").up()
+	l.server(l.h, "90")
+	for what, to := range map[string]string{"world": "203.0.113.2:80", "neighbour": d.ip4() + ":80", "host": "172.25.0.1:90", "another network": o.ip4() + ":80"} {
+		if p := c.ask("tcp", to, shortly); p != "" {
+			t.Errorf("from a closed network to the %s: %q", what, p)
+		}
 	}
 }
 
@@ -86,77 +132,6 @@ func TestN42HostAndNone(t *testing.T) {
 	if p := l.ask(l.w, "tcp", "203.0.113.1:80"); p != "203.0.113.2" {
 		t.Errorf("host: %q", p)
 	}
-}
-
-// N-44: a CNI configuration list, with Debian's plugins.
-func TestN44CNI(t *testing.T) {
-	if _, err := os.Stat("/usr/lib/cni/portmap"); err != nil {
-		t.Skip("containernetworking-plugins is not installed")
-	}
-	l := newLab(t)
-	l.keepsTables("nft")
-	data := l.dir + "/leases"
-	list := func(file, name string) string {
-		path := filepath.Join(l.cniConf, file)
-		l.must(os.WriteFile(path, []byte(fmt.Sprintf(`{"cniVersion": "1.0.0", "name": %q, "plugins": [
-			{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true, "capabilities": {"mac": true, "ips": true},
-			 "ipam": {"type": "host-local", "dataDir": %q, "routes": [{"dst": "0.0.0.0/0"}], "ranges": [[{"subnet": "10.22.0.0/16"}]]}},
-			{"type": "portmap", "capabilities": {"portMappings": true}, "snat": true},
-			{"type": "firewall"},
-			{"type": "bandwidth", "capabilities": {"bandwidth": true}}]}`, name, data)), 0o644))
-		return path
-	}
-	path := list("10-x.conflist", "plugged")
-	l.network("web", `"driver": "cni", "cni": "plugged"`)
-	l.server(l.w, "80")
-	first := l.box("first", "networks=web", "ports=8088:80").up()
-	first.down() // the chains that plugins never remove
-	l.in(l.h, "sysctl", "-w", "net.ipv4.ip_forward=1")
-	before := l.picture()
-	c := l.box("c1", "networks=web", "ports=8080:80", "mac=02:42:00:00:00:55", "bandwidth=down=50mbit").up()
-	e := linksOf(t, c.in("ip", "-j", "addr"))["eth0"]
-	if e.Address != "02:42:00:00:00:55" || !strings.HasPrefix(e.AddrInfo[0].Local, "10.22.0.") {
-		t.Errorf("eth0: %+v", e)
-	}
-	if p := c.ask("tcp", "203.0.113.2:80"); p != "203.0.113.1" {
-		t.Errorf("outwards: %q", p)
-	}
-	if p := l.ask(l.w, "tcp", "203.0.113.1:8080"); p != "203.0.113.2" {
-		t.Errorf("published: %q", p)
-	}
-	if out := l.in(l.h, "tc", "qdisc", "show").out; !strings.Contains(out, "rate 50Mbit") {
-		t.Errorf("bandwidth: %s", out)
-	}
-	// Renamed while it runs: DEL uses what was remembered.
-	l.must(os.Rename(path, l.cniConf+"/99-y.conflist"))
-	list("99-y.conflist", "renamed")
-	c.down()
-	if left, _ := filepath.Glob(data + "/plugged/10.*"); len(left) > 0 {
-		t.Errorf("leases are left: %v", left)
-	}
-	if after := l.picture(); after != before {
-		t.Errorf("left:\n%s", difference(before, after))
-	}
-	// A plugin is missing: what the others did is undone.
-	l.must(os.WriteFile(l.cniConf+"/20-z.conflist", []byte(fmt.Sprintf(`{"cniVersion": "1.0.0", "name": "broken", "plugins": [
-		{"type": "bridge", "bridge": "cni0", "ipam": {"type": "host-local", "dataDir": %q, "subnet": "10.22.0.0/16"}}, {"type": "nothere"}]}`, data)), 0o644))
-	l.network("broken", `"driver": "cni"`)
-	l.box("c2", "networks=broken").createFails("nothere")
-	if left, _ := filepath.Glob(data + "/broken/10.*"); len(left) > 0 {
-		t.Errorf("leases are left: %v", left)
-	}
-	l.network("nolist", `"driver": "cni"`)
-	l.box("c3", "networks=nolist").createFails("nolist", "renamed")
-	// The plugins' own: they have no verb for what belongs to the network.
-	l.in(l.h, "ip", "link", "del", "cni0")
-	for _, p := range []string{"iptables-nft", "ip6tables-nft"} {
-		for _, table := range []string{"nat", "filter", "mangle"} {
-			l.in(l.h, p, "-t", table, "-F")
-			l.in(l.h, p, "-t", table, "-X")
-		}
-	}
-	l.touchTables("nft")
-	l.in(l.h, "sysctl", "-w", "net.ipv4.ip_forward=0")
 }
 
 // N-45: containers with routed addresses on two hosts.

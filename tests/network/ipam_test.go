@@ -261,7 +261,7 @@ func TestN60Hundred(t *testing.T) {
 	// One name.
 	same := l.box("same", "networks=web")
 	same.write()
-	codes := make([]int, 20)
+	codes := make([]int, full(20, 100))
 	for i := range codes {
 		wg.Add(1)
 		go func() {

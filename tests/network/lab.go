@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds what takes milliseconds.
-const patience = 30 * time.Second
+var patience = 30 * time.Second
 
 var labs atomic.Int32
 
@@ -306,5 +306,26 @@ func (l *lab) waitFor(what string, f func() bool) {
 		if time.Now().After(end) {
 			l.t.Fatalf("waited in vain for %s", what)
 		}
+	}
+}
+
+// full is a number of repetitions: the first one, or with TARE_NET_FULL set that
+// which the checks of docs/network.md ask for.
+func full(some, asked int) int {
+	if os.Getenv("TARE_NET_FULL") != "" {
+		return asked
+	}
+	return some
+}
+
+// works demands that a container of network web is reached and reaches out.
+func (l *lab) works(c *box, when string) {
+	l.t.Helper()
+	l.waitFor("the server", func() bool { return l.ask(l.h, "tcp", c.ip4()+":80") != "" })
+	if p := c.ask("tcp", "203.0.113.2:80"); p != "203.0.113.1" {
+		l.t.Errorf("%s: outwards: %q", when, p)
+	}
+	if p := l.ask(l.w, "tcp", "203.0.113.1:8080"); p != "203.0.113.2" {
+		l.t.Errorf("%s: published: %q", when, p)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -188,127 +187,6 @@ func TestN09EachStepFails(t *testing.T) {
 		if after := l.picture() + strings.Join(l.files(), "\n"); after != before {
 			t.Errorf("%s left:\n%s", step, difference(before, after))
 		}
-	}
-}
-
-// N-61: killed in each step, of the way there and back; then gc. The neighbour
-// is not touched.
-func TestN61KilledInEachStep(t *testing.T) {
-	l := newLab(t)
-	l.leaky = true
-	l.web("")
-	l.box("alive", "networks=web", "ports=9090:80").up()
-	l.hook = faulty
-	before := l.picture() + strings.Join(l.files(), "\n")
-	for _, step := range append(steps, "detach-begin", "detach-rules", "detach-lease") {
-		l.env = []string{"TARE_NET_FAULT=kill:" + step}
-		c := l.box("k-"+step, strings.Fields(everything)...).capability("CAP_NET_ADMIN")
-		r := c.tryCreate()
-		if strings.HasPrefix(step, "detach") {
-			if r.code != 0 {
-				t.Fatalf("%s: %s", step, r.err)
-			}
-			c.oci("delete", "--force", c.id)
-			c.alive = false
-		} else if r.code == 0 {
-			t.Errorf("%s: created", step)
-			c.down()
-		}
-		l.env = nil
-		l.waitFor("gc after a kill at "+step, func() bool {
-			l.tn("gc")
-			return l.picture()+strings.Join(l.files(), "\n") == before
-		})
-		if out := l.tn("gc"); out != "" {
-			t.Errorf("%s: gc twice: %s", step, out)
-		}
-	}
-	if p := l.ask(l.w, "tcp", "203.0.113.1:9090"); p != "203.0.113.2" {
-		t.Errorf("the neighbour after it all: %q", p)
-	}
-	if out := l.net("check"); out.code != 0 {
-		t.Errorf("check: %s", out.err)
-	}
-}
-
-// N-61: the hook and the runtime are killed at random moments.
-func TestN61KilledAtRandom(t *testing.T) {
-	for _, victim := range []string{"hook", "tare", "runc", "crun"} {
-		t.Run(victim, func(t *testing.T) {
-			l := newLab(t)
-			l.leaky = true
-			if victim != "hook" {
-				if runtimes[victim] == "" {
-					t.Skip(victim + " is not installed")
-				}
-				l.runtime = victim
-			}
-			l.web("")
-			l.box("first", "networks=web").up()
-			before := l.picture() + strings.Join(l.files(), "\n")
-			rounds := 12
-			if victim == "hook" {
-				rounds = 50
-			}
-			for i := range rounds {
-				c := l.box(fmt.Sprint("r", i), "networks=web", "ports=8080:80")
-				if victim == "hook" {
-					pid := itoa(l.sleeper())
-					cmd := exec.Command("nsenter", append([]string{"--net=/run/netns/" + l.h, l.hook}, l.hookArgs("attach", c.id, pid, "networks=web", "ports=8080:80")[1:]...)...)
-					l.must(cmd.Start())
-					time.Sleep(time.Duration(rand.IntN(25000)) * time.Microsecond)
-					_ = cmd.Process.Kill()
-					_ = cmd.Wait()
-					l.tn("gc")
-					l.tn("detach", c.id) // it may have finished
-				} else {
-					c.write()
-					cmd := exec.Command("nsenter", "--net=/run/netns/"+l.h, runtimes[victim], "--root", c.root, "create", "--bundle", c.bundle, c.id)
-					l.must(cmd.Start())
-					time.Sleep(time.Duration(rand.IntN(60000)) * time.Microsecond)
-					_ = cmd.Process.Kill()
-					_ = cmd.Wait()
-					c.alive = true
-					c.oci("delete", "--force", c.id)
-					c.alive = false
-					c.killRest()
-				}
-				l.waitFor("gc after a kill", func() bool {
-					l.tn("gc")
-					return l.picture()+strings.Join(l.files(), "\n") == before
-				})
-			}
-		})
-	}
-}
-
-// killRest ends what a killed runtime has left of a container: processes whose
-// cgroup has the container's id, and the cgroups.
-func (b *box) killRest() {
-	procs, _ := filepath.Glob("/proc/[0-9]*/cgroup")
-	for _, p := range procs {
-		if data, _ := os.ReadFile(p); strings.Contains(string(data), b.id) {
-			var pid int
-			if _, err := fmt.Sscanf(p, "/proc/%d/cgroup", &pid); err == nil {
-				_ = syscall.Kill(pid, syscall.SIGKILL)
-			}
-		}
-	}
-	deadline := time.Now().Add(5 * time.Second)
-	for time.Now().Before(deadline) {
-		left := 0
-		dirs, _ := filepath.Glob("/sys/fs/cgroup/*/" + b.id)
-		more, _ := filepath.Glob("/sys/fs/cgroup/" + b.id)
-		other, _ := filepath.Glob("/sys/fs/cgroup/*/*/" + b.id)
-		for _, d := range append(append(dirs, more...), other...) {
-			if os.Remove(d) != nil {
-				left++
-			}
-		}
-		if left == 0 {
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 

@@ -2,10 +2,12 @@ package network
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -96,14 +98,11 @@ func TestN33Iptables(t *testing.T) {
 	}
 }
 
-// N-64: many cycles change no count. TARE_NET_SOAK sets their number.
+// N-64: many cycles change no count, and the last are as fast as the first.
 func TestN64Soak(t *testing.T) {
 	l := newLab(t)
 	l.web("")
-	n := 60
-	if s := os.Getenv("TARE_NET_SOAK"); s != "" {
-		n, _ = strconv.Atoi(s)
-	}
+	n := full(60, 2000)
 	pid := itoa(l.sleeper())
 	var before string
 	var took []time.Duration
@@ -123,40 +122,51 @@ func TestN64Soak(t *testing.T) {
 		t.Errorf("locks: %v", left)
 	}
 	median := func(d []time.Duration) time.Duration {
-		c := append([]time.Duration{}, d...)
-		for i := range c {
-			for j := i; j > 0 && c[j] < c[j-1]; j-- {
-				c[j], c[j-1] = c[j-1], c[j]
-			}
-		}
+		c := slices.Sorted(slices.Values(d))
 		return c[len(c)/2]
+	}
+	// Of the fastest tenth: what else the machine does is in the others.
+	fast := func(d []time.Duration) time.Duration {
+		slices.Sort(d)
+		return d[len(d)/10]
+	}
+	// Some dozens say nothing on a machine that others use.
+	if first, last := fast(slices.Clone(took[:n/3])), fast(slices.Clone(took[2*n/3:])); n >= 1000 && last > first*3/2 {
+		t.Errorf("a cycle took %s at first and %s at last", first, last)
 	}
 	t.Logf("%d cycles; the first third %s each, the last %s", n, median(took[:n/3]), median(took[2*n/3:]))
 }
 
-// N-65: what is translated is about as fast as what is not. The bound is wide,
-// for the machine may have other things to do; the figures are printed.
+// N-65: what is translated is about as fast as what is not. The bound is wide
+// unless all is asked for, for the machine may have other things to do; the figures
+// are printed, that of the proxy too, which nothing asks anything of.
 func TestN65Throughput(t *testing.T) {
 	l := newLab(t)
 	l.web(`"directRouting": true`)
 	l.ip("-n", l.w, "route", "add", "172.30.0.0/16", "via", "203.0.113.1")
-	l.box("c1", "networks=web", "ports=8080:80").up()
-	const size = 96 << 20
+	l.box("c1", "networks=web", "ports=8080:80", "proxy=on").up()
+	ways := []struct{ name, ns, to string }{
+		{"routed", l.w, "172.30.0.2:80"}, {"published", l.w, "203.0.113.1:8080"},
+		{"host to container", l.h, "172.30.0.2:80"}, {"by the proxy", l.h, "[::1]:8080"},
+	}
+	for _, w := range ways {
+		l.waitFor("the server", func() bool { return l.ask(w.ns, "tcp", w.to) != "" })
+	}
+	size := full(48, 256) << 20
 	best := map[string]float64{}
-	for range 12 {
-		for _, to := range []string{"172.30.0.2:80", "203.0.113.1:8080"} {
-			r := l.in(l.w, peerAt, "pour", to, strconv.Itoa(size))
+	for range full(8, 40) {
+		for _, w := range ways {
+			r := l.in(w.ns, peerAt, "pour", w.to, strconv.Itoa(size))
 			s, err := strconv.ParseFloat(strings.TrimSpace(r.out), 64)
 			if err != nil {
 				t.Fatal(r.err)
 			}
-			best[to] = max(best[to], size*8/s/1e9)
+			best[w.name] = max(best[w.name], math.Round(float64(size)*80/s/1e9)/10)
 		}
 	}
-	direct, translated := best["172.30.0.2:80"], best["203.0.113.1:8080"]
-	t.Logf("from outside: routed %.1f Gbit/s, published %.1f Gbit/s, %.2f", direct, translated, translated/direct)
-	if translated < direct*0.6 {
-		t.Errorf("translated %.1f Gbit/s, direct %.1f", translated, direct)
+	t.Logf("Gbit/s: %v; published to routed %.2f, proxy to direct %.2f", best, best["published"]/best["routed"], best["by the proxy"]/best["host to container"])
+	if share := best["published"] / best["routed"]; share < float64(full(60, 85))/100 {
+		t.Errorf("published has %.2f of routed", share)
 	}
 }
 

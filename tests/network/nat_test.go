@@ -198,6 +198,9 @@ func TestN22N25N28Published(t *testing.T) {
 		if p := l.ask(l.w, "tcp", "203.0.113.1:7050"); p != "203.0.113.2" {
 			t.Errorf("N-28: a port in the middle of a range: %q", p)
 		}
+		if r := l.net("check"); r.code != 0 {
+			t.Errorf("check: %s", r.err)
+		}
 		c.down()
 		if out := l.in(l.h, "ip", "addr", "show", "up0").out; strings.Contains(out, "203.0.113.103") {
 			t.Error("N-25: the floating address is still there")

@@ -287,8 +287,11 @@ func udpFrame(t *testing.T, dstMAC, srcMAC, src, dst string, port uint16) string
 
 // N-37: frames with foreign addresses.
 func TestN37Spoofing(t *testing.T) {
-	l := newLab(t)
-	l.web(`"allow": ["spoof-check"]`)
+	filters(t, spoofing)
+}
+
+func spoofing(t *testing.T, l *lab, filter string) {
+	l.web(filter + `, "allow": ["spoof-check"]`)
 	c1, c2 := l.box("c1", "networks=web").up(), l.box("c2", "networks=web").up()
 	open := l.box("c3", "networks=web", "spoof-check=off").up()
 	mac := func(b *box) string { return b.legs()[0].MAC }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,6 +57,13 @@ func TestN55Bandwidth(t *testing.T) {
 // netCls mounts the hierarchy of net_cls where only this test sees it.
 func (l *lab) netCls() string {
 	l.t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	l.must(err)
+	for _, m := range lines(string(mounts)) {
+		if f := strings.Fields(m); f[2] == "cgroup" && slices.Contains(strings.Split(f[3], ","), "net_cls") {
+			return f[1] // the runtimes use it too, and tidy up after themselves
+		}
+	}
 	dir := l.dir + "/net_cls"
 	l.must(os.MkdirAll(dir, 0o755))
 	if err := unix.Mount("net_cls", dir, "cgroup", 0, "net_cls"); err != nil {
@@ -136,7 +144,7 @@ func TestN50N51ClassID(t *testing.T) {
 			c := l.hostNet("c1", 0x10010)
 			c.spec.Process.Args = send
 			r := c.tryCreate()
-			if rung == "cgroup" && r.code != 0 && strings.Contains(r.err, "no classifier") {
+			if rung == "cgroup" && !guest && r.code != 0 && strings.Contains(r.err, "no classifier") {
 				// This kernel lacks it, and says so; the ladder goes on without being forced.
 				return
 			}

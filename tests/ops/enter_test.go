@@ -175,7 +175,7 @@ func TestJoinPidNamespace(t *testing.T) {
 	d := donor(t, unix.CLONE_NEWPID)
 	b := newBox(t)
 	slot := b.plan.NewSlot("pid")
-	b.add(plan.NsOpen("f", d.proc("ns/pid"), plan.NewPID, slot), plan.NsJoin("f", plan.NewPID, slot), plan.Fork("f", 0)).look()
+	b.add(plan.NsOpen("f", d.proc("ns/pid"), plan.NewPID, slot), plan.NsJoin("f", plan.NewPID, slot), plan.Fork("f", 0, plan.NoSlot)).look()
 	equal(t, "pid namespace", b.link("ns/pid"), d.link("ns/pid"))
 	if got := strings.Fields(b.status("NSpid")); len(got) < 2 || got[len(got)-1] == "1" {
 		t.Errorf("NSpid is %v, want a number above 1 in the joined namespace", got)
@@ -227,7 +227,7 @@ func unshareFailure(t *testing.T) {
 }
 
 func forkEffect(t *testing.T) {
-	b := newBox(t).add(plan.Fork("f", plan.NewPID|plan.NewUTS)).look()
+	b := newBox(t).add(plan.Fork("f", plan.NewPID|plan.NewUTS, plan.NoSlot)).look()
 	first := b.pids[0]
 	if b.pid == first {
 		t.Fatal("no fork was reported")
@@ -242,7 +242,7 @@ func forkEffect(t *testing.T) {
 }
 
 func forkFailure(t *testing.T) {
-	newBox(t).add(plan.Fork("f", plan.NewUser|unix.CLONE_FS)).fails("clone", unix.EINVAL, "")
+	newBox(t).add(plan.Fork("f", plan.NewUser|unix.CLONE_FS, plan.NoSlot)).fails("clone", unix.EINVAL, "")
 }
 
 // mapIDs maps 1000 ids of the process's user namespace to first and the next ones.

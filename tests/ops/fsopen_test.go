@@ -23,7 +23,7 @@ func fsOpenEffect(t *testing.T) {
 	b.add(plan.TreeOpen("f", root, source, plan.FlagRecursive), plan.NsOpen("f", d.proc("ns/ipc"), plan.NewIPC, ipc), plan.NsOpen("f", d.proc("ns/pid"), plan.NewPID, pid),
 		plan.NsJoin("f", plan.NewIPC, ipc), plan.NsJoin("f", plan.NewPID, pid),
 		plan.FsOpen("f", "proc", []string{"hidepid=2"}, proc, plan.FlagIgnore), plan.FsOpen("f", "mqueue", nil, mqueue, plan.FlagIgnore)).userns()
-	b.add(plan.Fork("f", plan.NewNS), plan.MountPropagation("f", plan.PropSlave|plan.PropRec), plan.RootBind("f", root, source, 0),
+	b.add(plan.Fork("f", plan.NewNS, plan.NoSlot), plan.MountPropagation("f", plan.PropSlave|plan.PropRec), plan.RootBind("f", root, source, 0),
 		plan.MountFs(plan.Mount{Type: "proc", Source: "proc", Tree: proc, At: "/proc", Flags: plan.FlagRealDir, Attr: plan.Attr(plan.AttrNosuid, 0)}),
 		plan.MountFs(plan.Mount{Type: "mqueue", Source: "mqueue", Tree: mqueue, At: "/mqueue"}),
 		plan.RootPivot("f"), plan.SyncArrive("look"), plan.SyncAwait("looked"))

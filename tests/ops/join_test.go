@@ -40,7 +40,7 @@ func nsEnterEffect(t *testing.T) {
 		// A filter that knows no pidfds: one namespace after the other.
 		"one by one": newBox(t).injectArg(unix.SYS_SETNS, 1, uint32(all), unix.EINVAL),
 	} {
-		b.enter(d, all, plan.FlagClose).add(plan.Fork("f", 0)).look()
+		b.enter(d, all, plan.FlagClose).add(plan.Fork("f", 0, plan.NoSlot)).look()
 		for _, ns := range enterable {
 			equal(t, name+": "+ns.name, b.link("ns/"+ns.name), d.link("ns/"+ns.name))
 		}
@@ -90,7 +90,7 @@ func (b *box) statField(n int) string {
 }
 
 func cpuEnterEffect(t *testing.T) {
-	b := newBox(t).add(plan.CPUEnter("f", "0", []byte{1, 0, 0, 0, 0, 0, 0, 0}, 0), plan.Fork("f", 0)).look()
+	b := newBox(t).add(plan.CPUEnter("f", "0", []byte{1, 0, 0, 0, 0, 0, 0, 0}, 0), plan.Fork("f", 0, plan.NoSlot)).look()
 	var set unix.CPUSet
 	b.must("sched_getaffinity", unix.SchedGetaffinity(b.pid, &set))
 	if set.Count() != 1 || !set.IsSet(0) {

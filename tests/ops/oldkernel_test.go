@@ -73,7 +73,7 @@ func TestMountAttributesInUserNamespaceWithoutMountSetattr(t *testing.T) {
 	}
 	b := oldKernel(t)
 	slot, file := b.plan.NewSlot("dir"), b.plan.NewSlot("file")
-	b.add(plan.TreeOpen("f", src, slot, 0), plan.TreeOpen("f", root+"/f", file, 0)).userns().add(plan.Fork("f", plan.NewPID|plan.NewNS)).in(root).
+	b.add(plan.TreeOpen("f", src, slot, 0), plan.TreeOpen("f", root+"/f", file, 0)).userns().add(plan.Fork("f", plan.NewPID|plan.NewNS, plan.NoSlot)).in(root).
 		add(plan.MountBind(plan.Mount{Tree: slot, At: "/t", Attr: plan.Attr(plan.AttrReadonly, 0)}),
 			plan.MountBind(plan.Mount{Tree: file, At: "/f", Attr: plan.Attr(plan.AttrReadonly, 0)}),
 			plan.SyncArrive("look"), plan.SyncAwait("looked")).start().mapped(100000)

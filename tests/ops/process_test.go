@@ -275,7 +275,7 @@ func memoryPolicyFailure(t *testing.T) {
 // A sibling that the host was never told of must not go on.
 func TestForkWithoutReport(t *testing.T) {
 	out := t.TempDir() + "/went-on"
-	b := newBox(t).inject(unix.SYS_SENDTO, unix.EPIPE).add(plan.Fork("f", 0), sh("echo >"+out, 0)).start()
+	b := newBox(t).inject(unix.SYS_SENDTO, unix.EPIPE).add(plan.Fork("f", 0, plan.NoSlot), sh("echo >"+out, 0)).start()
 	if r, err := b.report(); err != errClosed { // by both processes
 		t.Fatalf("got %s, %v, want a closed socket", b.text(&r), err)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func timeOffsetEffect(t *testing.T) {
-	b := newBox(t).add(plan.TimeOpen("f"), plan.Unshare("f", plan.NewTime), plan.TimeOffset("f", "monotonic 864000 7\nboottime 1728000 0\n"), plan.Fork("f", 0)).look()
+	b := newBox(t).add(plan.TimeOpen("f"), plan.Unshare("f", plan.NewTime), plan.TimeOffset("f", "monotonic 864000 7\nboottime 1728000 0\n"), plan.Fork("f", 0, plan.NoSlot)).look()
 	got := strings.Join(strings.Fields(b.read("timens_offsets")), " ")
 	equal(t, "offsets", got, "monotonic 864000 7 boottime 1728000 0")
 	mine, err := os.Readlink("/proc/self/ns/time")
@@ -30,7 +30,7 @@ func timeOffsetFailure(t *testing.T) {
 // process is dumpable at no time.
 func TestTimeOffsetInUserNamespace(t *testing.T) {
 	b := newBox(t).add(plan.TimeOpen("f"), plan.Unshare("f", plan.NewUser), plan.SyncArrive("made"), plan.SyncAwait("mapped"), plan.BecomeRoot("f"),
-		plan.Unshare("f", plan.NewTime), plan.TimeOffset("f", "boottime 99 0\n"), plan.Fork("f", plan.NewPID|plan.NewNS),
+		plan.Unshare("f", plan.NewTime), plan.TimeOffset("f", "boottime 99 0\n"), plan.Fork("f", plan.NewPID|plan.NewNS, plan.NoSlot),
 		plan.SyncArrive("look"), plan.SyncAwait("looked")).start()
 	b.arrive(2)
 	b.mapIDs(100000)

@@ -40,6 +40,7 @@ var rings = []ring{
 	{"conformance", "the validation programs of the OCI runtime-tools", 10 * time.Minute, conformance},
 	{"differential", "generated configs, the same for tare, runc and crun", 5 * time.Minute, closed("go", "run", "./tests/differential", "--runtime", "tare="+built())},
 	{"engines", "Docker, containerd, podman and buildah, the same scripts with runc and with tare", 15 * time.Minute, goTest("-timeout=14m", "./tests/engines/...")},
+	{"allowance", "what each command asks of the kernel, and the programs' sizes, counted and held against a file", 3 * time.Minute, goTest("./tests/allowance/...")},
 	{"bench", "the benchmark runs; its times are not judged here", 5 * time.Minute, bench},
 	{"build", "the other machine's build, and the same bytes from two folders", 6 * time.Minute, steps(
 		[]string{"make", "--no-print-directory", "-s", "cross"},
@@ -143,7 +144,7 @@ func unit(ctx context.Context, limit time.Duration) tally {
 }
 
 func ownRing(pkg string) bool {
-	for _, dir := range []string{"integration", "init", "network", "ops", "engines"} {
+	for _, dir := range []string{"integration", "init", "network", "ops", "engines", "allowance"} {
 		if strings.HasPrefix(pkg, "github.com/tare-oci/tare/tests/"+dir) {
 			return true
 		}
@@ -187,7 +188,7 @@ func conformance(ctx context.Context, limit time.Duration) tally {
 
 // bench proves that the benchmark works. It needs a peer to compare with.
 func bench(ctx context.Context, limit time.Duration) (t tally) {
-	args := []string{"go", "run", "./tests/bench", "--quick", "--rounds", "2", "--runtime", "tare=" + built()}
+	args := []string{"go", "run", "./tests/bench", "--quick", "--rounds", "2", "--runtime", "tare=" + built(), "--floor", "build/out/floor"}
 	peers := 0
 	for _, name := range []string{"crun", "runc"} {
 		path, err := exec.LookPath(name)
@@ -204,6 +205,10 @@ func bench(ctx context.Context, limit time.Duration) (t tally) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	if out, err := command(ctx, "make", "--no-print-directory", "-s", "floor").CombinedOutput(); err != nil {
+		t.fail(fmt.Sprintf("make floor: %v\n%s", err, tail(out)))
+		return t
+	}
 	out, err := command(ctx, args...).CombinedOutput()
 	if err != nil {
 		t.fail(fmt.Sprintf("%s: %v\n%s", strings.Join(args, " "), err, tail(out)))

@@ -18,6 +18,7 @@ var packages = []string{
 	"systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd", // process 1, and a manager for each user
 	"apparmor", "criu", "runc", "uidmap",
 	"iproute2", "nftables", "iptables", "kmod", "procps", "busybox-static", "strace", "jq",
+	"firewalld", "openvswitch-switch", // beside which the network hook works
 }
 
 // bootModules are loaded by the initramfs, in this order, to reach the disk.

@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// network is the package of the network hook's tests, which want two programs more.
+const network = "tests/network"
+
 const module = "github.com/tare-oci/tare/"
 
 // suiteOf is a test binary that runs in the guest.
@@ -36,8 +39,8 @@ type boot struct {
 const (
 	underV2 = "^Test(V2|Systemd|Rootless|CgroupsPath|CgroupParent|CgroupLimits|Device|Pids|Memory|TooSmall|Small|CPUSet|UpdateEffects|Events(Form|Network|Stream)|" +
 		"Kill(All|Paused|Forms)|PauseCreated|RemoveStuck|Masked|ReadonlyPaths|Sysctl$|UserNamespace|Maps|Idmap|ManyIdmaps|Busybox|Lifecycle|" +
-		"HookOrder|BindTargets|Remount|Overlay|OneTask|Seccomp|SingleNamespaces|Keyring|Exec(Cgroup|MovedCgroup|Labels|UserNamespace|ExitCodes|Posture)|Posture)"
-	underV1 = "^Test(V1|Systemd|Cgroup|Device|Pids|Memory|TooSmall|Small|CPU(Quota|Set)|Net(Class|Prio)|Pause|Update(Flags|Effects|RollsBack)|StatsForm)"
+		"HookOrder|BindTargets|Remount|Overlay|OneTask|Seccomp|SingleNamespaces|Keyring|Exec(Cgroup|MovedCgroup|Labels|UserNamespace|ExitCodes|Posture)|Posture|Checkpoint|Restore)"
+	underV1 = "^Test(V1|Systemd|Cgroup|Device|Pids|Memory|TooSmall|Small|CPU(Quota|Set)|Net(Class|Prio)|Pause|Update(Flags|Effects|RollsBack)|StatsForm|Checkpoint$)"
 )
 
 // boots are what the ring consists of.
@@ -49,6 +52,7 @@ var boots = []boot{
 	}, ""},
 	{"cgroup v1", appendV1, []suiteOf{
 		{"tests/integration", "vm", []string{"-test.run=" + underV1}},
+		{network, "vm", []string{"-test.run=^Test(VM|N50N51)/^(nftables|classifier_cgroup)$"}},
 	}, ""},
 	{"hybrid", "systemd.unified_cgroup_hierarchy=0", []suiteOf{
 		{"tests/integration", "vm", []string{"-test.run=^TestSystemd$/^(default|limits|update|create_fails)$"}},
@@ -82,6 +86,11 @@ func (o *options) ring(ctx context.Context, img image, cache string) (ok bool, e
 	if err := buildProber(ctx, work+"/prober"); err != nil {
 		return false, err
 	}
+	peer, err := netPrograms(ctx, work)
+	if err != nil {
+		return false, err
+	}
+	files = append(files, peer...)
 	built := map[suiteKey]string{}
 	ok = true
 	for _, b := range boots {
@@ -89,7 +98,7 @@ func (o *options) ring(ctx context.Context, img image, cache string) (ok bool, e
 			continue
 		}
 		var script strings.Builder
-		script.WriteString("export TARE=/payload/tare PROBER=/payload/prober\n")
+		script.WriteString("export TARE=/payload/tare PROBER=/payload/prober TARE_NET=/payload/tare-net TARE_NET_PEER=/payload/peer\n")
 		for _, s := range b.suites {
 			key := suiteKey{s.pkg, s.tags}
 			if built[key] == "" {
@@ -196,6 +205,22 @@ func (t *translator) close() error {
 		return err
 	}
 	return t.cmd.Wait()
+}
+
+// netPrograms are the network hook and what its tests have at both ends.
+func netPrograms(ctx context.Context, work string) ([]hostFile, error) {
+	hook := os.Getenv("TARE_NET")
+	if hook == "" {
+		hook = "tare-net"
+	}
+	if _, err := os.Stat(hook); err != nil {
+		return nil, fmt.Errorf("the network hook, built by `make`: %w", err)
+	}
+	peer := work + "/peer"
+	if err := do(ctx, "", "env", "CGO_ENABLED=0", "go", "build", "-o", peer, "./"+network+"/peer"); err != nil {
+		return nil, err
+	}
+	return []hostFile{{hook, "/payload/tare-net"}, {peer, "/payload/peer"}}, nil
 }
 
 // buildProber compiles the program that looks at a container from inside; the

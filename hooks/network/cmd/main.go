@@ -19,6 +19,7 @@ import (
 	"github.com/tare-oci/tare/hooks/network/config"
 	"github.com/tare-oci/tare/hooks/network/proxy"
 	"github.com/tare-oci/tare/hooks/network/record"
+	"github.com/tare-oci/tare/internal/entry"
 	"github.com/tare-oci/tare/internal/version"
 )
 
@@ -60,7 +61,12 @@ type call struct {
 }
 
 func main() {
-	if len(os.Args) < 2 || os.Args[len(os.Args)-1] != "proxy" {
+	if entry.Added() {
+		os.Unsetenv(entry.Env) //nolint:errcheck // it has no NUL
+	}
+	if len(os.Args) > 1 && os.Args[len(os.Args)-1] == "proxy" {
+		entry.Parallel()
+	} else {
 		// One thing after the other, mostly system calls: a second processor would
 		// only wake threads to look for work (81 context switches become 49).
 		runtime.GOMAXPROCS(1)

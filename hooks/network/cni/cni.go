@@ -13,7 +13,10 @@ import (
 	"strings"
 
 	"github.com/containernetworking/cni/libcni"
+	"github.com/containernetworking/cni/pkg/invoke"
+	"github.com/containernetworking/cni/pkg/types"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/tare-oci/tare/hooks/network/config"
 	"github.com/tare-oci/tare/hooks/network/record"
@@ -26,13 +29,18 @@ type Runner struct {
 	CacheDir string
 }
 
-func (r *Runner) cni() *libcni.CNIConfig {
-	return libcni.NewCNIConfigWithCacheDir(r.BinDirs, r.CacheDir, nil)
+// List is a configuration list.
+type List = libcni.NetworkConfigList
+
+func (r *Runner) cni() *libcni.CNIConfig { return r.cniWith(nil) }
+
+func (r *Runner) cniWith(e invoke.Exec) *libcni.CNIConfig {
+	return libcni.NewCNIConfigWithCacheDir(r.BinDirs, r.CacheDir, e)
 }
 
 // Load finds a configuration list by the name inside it; files are looked at in
 // the order of their names.
-func (r *Runner) Load(name string) (*libcni.NetworkConfigList, error) {
+func (r *Runner) Load(name string) (*List, error) {
 	files, err := libcni.ConfFiles(r.ConfDir, []string{".conflist", ".conf", ".json"})
 	if err != nil {
 		return nil, fmt.Errorf("cni: %w", err)
@@ -40,7 +48,7 @@ func (r *Runner) Load(name string) (*libcni.NetworkConfigList, error) {
 	sort.Strings(files)
 	var have []string
 	for _, f := range files {
-		var list *libcni.NetworkConfigList
+		var list *List
 		if filepath.Ext(f) == ".conflist" {
 			list, err = libcni.NetworkConfFromFile(f)
 		} else if c, cerr := libcni.ConfFromFile(f); cerr == nil { //nolint:staticcheck // single configurations are still in use
@@ -131,7 +139,7 @@ func (w *Wish) capabilities() map[string]any {
 }
 
 // Keep is what has to be remembered for Del before Add is called.
-func Keep(list *libcni.NetworkConfigList, w *Wish) *record.CNI {
+func Keep(list *List, w *Wish) *record.CNI {
 	return &record.CNI{List: json.RawMessage(list.Bytes), Caps: w.capabilities(), NetNS: w.NetNS, Args: [][2]string{{"IgnoreUnknown", "1"}}}
 }
 
@@ -139,14 +147,19 @@ func runtimeConf(id, ifname string, k *record.CNI) *libcni.RuntimeConf {
 	return &libcni.RuntimeConf{ContainerID: id, NetNS: k.NetNS, IfName: ifname, Args: k.Args, CapabilityArgs: k.Caps}
 }
 
-// Add runs the plugins in their order and returns the addresses they gave.
-func (r *Runner) Add(ctx context.Context, list *libcni.NetworkConfigList, id, ifname string, k *record.CNI) (ips []netip.Prefix, gateways []netip.Addr, mac string, err error) {
+// Add runs the plugins in their order and returns the addresses they gave. save is
+// called when k has changed.
+func (r *Runner) Add(ctx context.Context, list *List, id, ifname string, k *record.CNI, save func() error) (ips []netip.Prefix, gateways []netip.Addr, mac string, err error) {
 	// A plugin that is missing is found out before the first one is run: DEL of a
 	// list stops where it cannot go on.
 	if _, err := r.cni().ValidateNetworkList(ctx, list); err != nil {
 		return nil, nil, "", fmt.Errorf("cni list %q: %w", list.Name, err)
 	}
-	res, err := r.cni().AddNetworkList(ctx, list, runtimeConf(id, ifname, k))
+	// Lists before 1.1.0 have no such verb; nothing is run for them.
+	if err := r.cni().GetStatusNetworkList(ctx, list); err != nil {
+		return nil, nil, "", fmt.Errorf("cni list %q: is not ready: %w", list.Name, err)
+	}
+	res, err := r.cniWith(newSteps(k, save)).AddNetworkList(ctx, list, runtimeConf(id, ifname, k))
 	if err != nil {
 		return nil, nil, "", fmt.Errorf("cni list %q: %w", list.Name, err)
 	}
@@ -180,7 +193,7 @@ func (r *Runner) Del(ctx context.Context, id, ifname string, k *record.CNI) erro
 	if _, err := os.Stat(rt.NetNS); err != nil {
 		rt.NetNS = ""
 	}
-	if err := r.cni().DelNetworkList(ctx, list, rt); err != nil {
+	if err := r.cniWith(newSteps(k, nil)).DelNetworkList(ctx, list, rt); err != nil {
 		return fmt.Errorf("cni list %q: %w", list.Name, err)
 	}
 	return nil
@@ -193,4 +206,23 @@ func (r *Runner) Check(ctx context.Context, id, ifname string, k *record.CNI) er
 		return err
 	}
 	return r.cni().CheckNetworkList(ctx, list, runtimeConf(id, ifname, k))
+}
+
+// Sweeps says whether the plugins of a list know the verb GC (version 1.1.0).
+func Sweeps(list *List) bool {
+	ok, err := version.GreaterThanOrEqualTo(list.CNIVersion, "1.1.0")
+	return ok && err == nil && !list.DisableGC
+}
+
+// Sweep runs GC with the attachments that there are, each a container's id and the
+// name of its link.
+func (r *Runner) Sweep(ctx context.Context, list *List, valid [][2]string) error {
+	args := &libcni.GCArgs{ValidAttachments: []types.GCAttachment{}}
+	for _, v := range valid {
+		args.ValidAttachments = append(args.ValidAttachments, types.GCAttachment{ContainerID: v[0], IfName: v[1]})
+	}
+	if err := r.cni().GCNetworkList(ctx, list, args); err != nil {
+		return fmt.Errorf("cni list %q: %w", list.Name, err)
+	}
+	return nil
 }

@@ -33,6 +33,9 @@ func compare(t *testing.T, at string, schema map[string]any, typ reflect.Type) {
 	var want, have []string
 	for i := range typ.NumField() {
 		f := typ.Field(i)
+		if !f.IsExported() {
+			continue
+		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		want = append(want, name)
 		sub, _ := props[name].(map[string]any)

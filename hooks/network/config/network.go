@@ -60,7 +60,12 @@ type Network struct {
 	CNI          string            `json:"cni,omitempty"` // name of a configuration list
 	// Allow lists what an annotation may decide; "" stands for the default list.
 	Allow []string `json:"allow,omitempty"`
+
+	text []byte
 }
+
+// Text is the file that the network was loaded from.
+func (n *Network) Text() []byte { return n.text }
 
 // Subnet is one range of addresses of a network.
 type Subnet struct {
@@ -275,6 +280,7 @@ func Load(dir, name string) (*Network, error) {
 	if n.Name != name {
 		return nil, fmt.Errorf("%s: name %q: is not the name of the file", path, n.Name)
 	}
+	n.text = data
 	return n, nil
 }
 

@@ -126,7 +126,9 @@ func (p *Pool) next(o Owner) (netip.Addr, error) {
 			var taken *Taken
 			err := p.claim(at, o)
 			if err == nil {
-				return at, record.Put(p.lastFile(), []byte(at.String()+"\n"), unix.O_TRUNC)
+				// All are as long as the longest, so that one is written over the other:
+				// ext4 writes a file that was cut short to the disk as it is closed.
+				return at, record.Put(p.lastFile(), fmt.Appendf(nil, "%-45s\n", at), 0)
 			}
 			if !errors.As(err, &taken) {
 				return at, err

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/tare-oci/tare/hooks/network/netns"
 )
 
@@ -28,25 +26,20 @@ type Hop struct {
 // Configure gives the container's end its addresses and routes and sets it and
 // lo up.
 func Configure(n *netns.Namespace, in Inside) error {
-	l, err := In(n)
-	if err != nil {
-		return err
-	}
-	defer l.Close()
 	six := false
 	for _, a := range in.Addresses {
 		six = six || a.Addr().Is6()
 	}
-	var index int
+	var index, lo int
 	var up, loUp bool
-	err = n.Do(func() (err error) {
+	b, err := batchIn(n, func() (err error) {
 		if index, up, err = Index(in.Name); err != nil {
 			return err
 		}
 		if index == 0 {
 			return fmt.Errorf("link %q: is not in the container", in.Name)
 		}
-		if _, loUp, err = Index("lo"); err != nil {
+		if lo, loUp, err = Index("lo"); err != nil {
 			return err
 		}
 		conf := "net.ipv6.conf." + in.Name + "."
@@ -64,26 +57,21 @@ func Configure(n *netns.Namespace, in Inside) error {
 	if err != nil {
 		return err
 	}
-	k := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Name: in.Name, Index: index}}
+	defer b.close()
 	for _, a := range in.Addresses {
-		if err := l.AddAddress(k, a); err != nil {
-			return err
-		}
+		b.address(in.Name, index, a)
 	}
 	if !loUp {
-		if err := l.Up("lo"); err != nil {
-			return err
-		}
+		b.up("lo", lo)
 	}
 	if !up {
-		if err := l.h.LinkSetUp(k); err != nil {
-			return fmt.Errorf("link %q: up: %w", in.Name, err)
-		}
+		b.up(in.Name, index)
 	}
 	for _, r := range in.Routes {
-		if err := l.AddRoute(k, r.Dst, r.Via, r.Metric); err != nil {
-			return err
-		}
+		b.route(index, r)
+	}
+	if err := b.send(); err != nil {
+		return err
 	}
 	if len(in.Sysctl) == 0 {
 		return nil

@@ -28,12 +28,15 @@ type VethSpec struct {
 // says all that the kernel does not take at birth. Every request waits for the
 // one lock of rtnetlink, which the whole machine shares: hence two, not six.
 func (l *Links) AddVeth(s VethSpec) error {
-	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
-	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(s.Host)))
-	req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(s.MTU))))
+	b, err := newBatch()
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	parts := []nl.NetlinkRequestData{nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(s.Host)),
+		nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(s.MTU)))}
 	if s.Master != 0 {
-		req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(s.Master))))
+		parts = append(parts, nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(s.Master))))
 	}
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
@@ -43,13 +46,13 @@ func (l *Links) AddVeth(s VethSpec) error {
 	peer.AddRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(s.MTU)))
 	peer.AddRtAttr(unix.IFLA_ADDRESS, s.MAC)
 	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(s.Namespace.Handle)))
-	req.AddData(info)
-	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	b.add(fmt.Sprintf("veth %q", s.Host), 0, unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, append(parts, info)...)
+	err = b.send()
 	if errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("veth %q to %q: one of both exists: %w", s.Host, s.Peer, err)
 	}
 	if err != nil {
-		return fmt.Errorf("veth %q: %w", s.Host, err)
+		return err
 	}
 	// The host's end of a bridge port has no addresses of its own.
 	if s.Master != 0 {
@@ -57,17 +60,15 @@ func (l *Links) AddVeth(s VethSpec) error {
 			return err
 		}
 	}
-	return l.finishPort(s)
+	finishPort(b, s)
+	return b.send()
 }
 
 // finishPort names the owner, sets the port's flags and the link up.
-func (l *Links) finishPort(s VethSpec) error {
-	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK)
+func finishPort(b *batch, s VethSpec) {
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Change, msg.Flags = unix.IFF_UP, unix.IFF_UP
-	req.AddData(msg)
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(s.Host)))
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(s.Alias)))
+	parts := []nl.NetlinkRequestData{msg, nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(s.Host)), nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(s.Alias))}
 	if s.Master != 0 && (s.Hairpin || s.Isolated) {
 		flag := func(on bool) []byte {
 			if on {
@@ -82,10 +83,7 @@ func (l *Links) finishPort(s VethSpec) error {
 		if s.Isolated {
 			data.AddRtAttr(nl.IFLA_BRPORT_ISOLATED, flag(true)) // Linux 4.18
 		}
-		req.AddData(info)
+		parts = append(parts, info)
 	}
-	if _, err := req.Execute(unix.NETLINK_ROUTE, 0); err != nil {
-		return fmt.Errorf("veth %q: alias, port flags, up: %w", s.Host, err)
-	}
-	return nil
+	b.add(fmt.Sprintf("veth %q: alias, port flags, up", s.Host), 0, unix.RTM_NEWLINK, 0, parts...)
 }

@@ -69,6 +69,15 @@ func readPid(f int) string {
 	return "unknown"
 }
 
+// Inherit lets the programs that this process runs from now on hold the lock too:
+// when this process is killed the lock ends with the last of them.
+func (l *Lock) Inherit() error {
+	if _, err := unix.FcntlInt(uintptr(l.fd), unix.F_SETFD, 0); err != nil {
+		return fmt.Errorf("lock: %w", err)
+	}
+	return nil
+}
+
 // Unlock gives the lock back; a second time does nothing.
 func (l *Lock) Unlock() {
 	if l != nil && l.fd >= 0 {

@@ -99,6 +99,8 @@ type CNI struct {
 	Caps  map[string]any    `json:"caps,omitempty"`
 	Extra map[string]string `json:"extra,omitempty"`
 	NetNS string            `json:"netns,omitempty"`
+	// Result is what the last plugin that ended had printed.
+	Result json.RawMessage `json:"result,omitempty"`
 }
 
 // User is a container that shares the network namespace of another one.
@@ -158,12 +160,20 @@ func (s *Store) Save(a *Attachment) error {
 	}
 }
 
-// WriteFile replaces a file by renaming another one over it.
+// WriteFile replaces a file whole or not at all. Where there is one already both
+// change places and the old one is removed: a rename over it makes ext4 write the
+// new one to the disk at once (auto_da_alloc), 4 ms each for what no reboot has to
+// survive, on a host whose /run is no tmpfs.
 func WriteFile(path string, data []byte) error {
 	tmp := fmt.Sprintf("%s.%d~", path, os.Getpid())
 	if err := Put(tmp, data, unix.O_TRUNC); err != nil {
 		return err
 	}
+	if unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE) == nil {
+		_ = unix.Unlink(tmp) // gc would do it
+		return nil
+	}
+	// There is none yet, or the file system cannot do that.
 	if err := unix.Rename(tmp, path); err != nil {
 		_ = unix.Unlink(tmp) // the rename's error is the one that counts
 		return &os.PathError{Op: "rename", Path: path, Err: err}

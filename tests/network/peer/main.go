@@ -20,7 +20,7 @@ func main() {
 		fail(errors.New("usage: peer serve|ask|pour|drain|frame|sctp|sctp-wait|hold"))
 	}
 	verbs := map[string]func([]string) error{"serve": serve, "ask": ask, "pour": pour, "drain": drain, "frame": frame, "sctp": sctpInit,
-		"sctp-wait": sctpWait, "hold": hold, "burst": burst}
+		"sctp-wait": sctpWait, "sctp-serve": sctpServe, "sctp-ask": sctpAsk, "hold": hold, "burst": burst}
 	run := verbs[os.Args[1]]
 	if run == nil {
 		fail(fmt.Errorf("%s: no such verb", os.Args[1]))

@@ -128,9 +128,6 @@ func (f *Filter) restore(p iptables.Protocol, b *batch) error {
 // EnsureNetwork makes the chains of all networks if they are missing, and those
 // of this one anew.
 func (f *Filter) EnsureNetwork(n firewall.Network) error {
-	if n.Routed {
-		return errors.New("firewall iptables: has no rules for networks without a bridge; driver ptp needs nftables")
-	}
 	for _, p := range f.families(n) {
 		have, err := f.saved(p)
 		if err != nil {
@@ -158,7 +155,7 @@ func (f *Filter) Attach(n firewall.Network, e firewall.Endpoint) error {
 			base(b, p, have)
 			network(b, p, n, have)
 		}
-		for _, r := range endpoint(p, e) {
+		for _, r := range endpoint(p, n, e) {
 			if !slices.ContainsFunc(have[r.table], func(l string) bool { return same(l, r.line) }) {
 				b.add(r.table, r.line)
 			}
@@ -178,6 +175,10 @@ func same(saved, wanted string) bool {
 		var out []string
 		for i, x := range w {
 			switch x {
+			case "-I": // with a place; what is saved has been appended
+				if i+1 < len(w) {
+					out = append(out, "-A", w[i+1])
+				}
 			case "-A", "--comment", "--dport", "-p", "-d", "--to-destination", "--to-source", "-j", "--set-class":
 				if i+1 < len(w) {
 					out = append(out, x, strings.TrimSuffix(strings.TrimSuffix(w[i+1], "/32"), "/128"))
@@ -268,7 +269,7 @@ func (f *Filter) Check(n firewall.Network, e firewall.Endpoint) []string {
 				missing = append(missing, "iptables: chain "+c+" is missing")
 			}
 		}
-		for _, r := range endpoint(p, e) {
+		for _, r := range endpoint(p, n, e) {
 			if !slices.ContainsFunc(have[r.table], func(l string) bool { return same(l, r.line) }) {
 				missing = append(missing, "iptables: a rule is missing: "+r.line)
 			}
@@ -287,7 +288,7 @@ func (f *Filter) RemoveNetwork(n firewall.Network, last bool) error {
 			continue
 		}
 		b := &batch{}
-		remove(b, have, n.Name, n.Bridge, last)
+		remove(b, have, n, last)
 		errs = append(errs, f.restore(p, b))
 	}
 	return errors.Join(errs...)

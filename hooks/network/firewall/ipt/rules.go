@@ -15,7 +15,7 @@ import (
 )
 
 // chainOf is the name of a network's chain: TARE-, eight digits, and a letter for
-// G(uard), P(ost), E(nter), L(eave), H(ost).
+// G(uard), D(oor), P(ost), E(nter), L(eave), H(ost).
 func chainOf(network, part string) string {
 	sum := sha256.Sum256([]byte(network))
 	return "TARE-" + hex.EncodeToString(sum[:4]) + "-" + part
@@ -70,69 +70,106 @@ func base(b *batch, p iptables.Protocol, have map[string][]string) {
 }
 
 func network(b *batch, p iptables.Protocol, n firewall.Network, have map[string][]string) {
-	six := p == iptables.ProtocolIPv6
-	var sub netip.Prefix
+	c := chains{b: b, n: n, have: have, six: p == iptables.ProtocolIPv6}
 	for _, s := range n.Subnets {
-		if s.Addr().Is6() == six {
-			sub = s
+		if s.Addr().Is6() == c.six {
+			c.sub = s
 		}
 	}
-	chain := func(table, part string) string {
-		c := chainOf(n.Name, part)
-		b.add(table, ":"+c, "-", "[0:0]") // made, or emptied
-		return c
+	if n.Routed {
+		c.routed()
+	} else {
+		c.bridged()
 	}
-	once := func(table, line string) {
-		if !slices.Contains(have[table], line) {
-			b.add(table, line)
-		}
+}
+
+// chain is the name of a chain of the network, which is made, or emptied.
+func (c chains) chain(table, part string) string {
+	name := chainOf(c.n.Name, part)
+	c.b.add(table, ":"+name, "-", "[0:0]")
+	return name
+}
+
+// once appends a line that is not there yet.
+func (c chains) once(table, line string) {
+	if !slices.Contains(c.have[table], line) {
+		c.b.add(table, line)
 	}
-	// RETURN and -I: the shared chains end with what is for none of ours.
-	first := func(table, line string) {
-		if !slices.Contains(have[table], line) {
-			chain := strings.Fields(line)[1]
-			b.add(table, strings.Replace(line, "-A "+chain, "-I "+chain+" 1", 1))
-		}
+}
+
+// first puts it before all others: RETURN and -I, for the shared chains end with
+// what is for none of ours.
+func (c chains) first(table, line string) {
+	if !slices.Contains(c.have[table], line) {
+		chain := strings.Fields(line)[1]
+		c.b.add(table, strings.Replace(line, "-A "+chain, "-I "+chain+" 1", 1))
 	}
-	br := n.Bridge
-	guard := chain("mangle", "G")
-	pass := []string{"0.0.0.0/32"}
-	if six {
-		pass = []string{"fe80::/10", "::/128"}
+}
+
+// nobody lists the senders that have no address of the network yet.
+func (c chains) nobody() []string {
+	if c.six {
+		return []string{"fe80::/10", "::/128"}
 	}
-	for _, s := range append(pass, sub.String()) {
+	return []string{"0.0.0.0/32"}
+}
+
+// closed is where what comes from elsewhere goes.
+func (c chains) closed() string {
+	if c.n.Isolate {
+		return "DROP"
+	}
+	return "TARE-CLOSED"
+}
+
+// bridged makes the chains of a network with a bridge.
+func (c chains) bridged() {
+	b, n, br, sub := c.b, c.n, c.n.Bridge, c.sub.String()
+	guard := c.chain("mangle", "G")
+	for _, s := range append(c.nobody(), sub) {
 		b.add("mangle", "-A", guard, "-i", br, "-s", s, "-j RETURN")
 	}
 	b.add("mangle", "-A", guard, "-i", br, "-j DROP")
 	if !n.DirectRouting {
-		to := "DROP"
-		if !n.Isolate {
-			to = "TARE-CLOSED"
-		}
-		b.add("mangle", "-A", guard, "-d", sub.String(), "!", "-i", br, "-j", to)
+		b.add("mangle", "-A", guard, "-d", sub, "!", "-i", br, "-j", c.closed())
 	}
-	first("mangle", "-A TARE-CLOSED -i "+br+" -j RETURN")
-	once("mangle", "-A TARE-GUARD -j "+guard)
+	c.first("mangle", "-A TARE-CLOSED -i "+br+" -j RETURN")
+	c.once("mangle", "-A TARE-GUARD -j "+guard)
 
-	post := chain("nat", "P")
-	b.add("nat", "-A", post, "-s", sub.String(), "-o", br, "-m conntrack --ctstate DNAT -j MASQUERADE")
-	if !six {
+	post := c.chain("nat", "P")
+	b.add("nat", "-A", post, "-s", sub, "-o", br, "-m conntrack --ctstate DNAT -j MASQUERADE")
+	if !c.six {
 		b.add("nat", "-A", post, "-s 127.0.0.0/8 -o", br, "-j MASQUERADE")
 	}
 	if n.Masquerade {
-		b.add("nat", "-A", post, "-s", sub.String(), "!", "-o", br, "-j MASQUERADE")
+		b.add("nat", "-A", post, "-s", sub, "!", "-o", br, "-j MASQUERADE")
 	}
-	once("nat", "-A TARE-POST -j "+post)
+	c.once("nat", "-A TARE-POST -j "+post)
 	if !n.Isolate {
 		// Other networks of ours meet the containers of this one by their addresses.
-		first("nat", "-A TARE-POST -o "+br+" -m conntrack ! --ctstate DNAT -m comment --comment tare-net:open:"+br+" -j RETURN")
+		c.first("nat", "-A TARE-POST -o "+br+" -m conntrack ! --ctstate DNAT -m comment --comment tare-net:open:"+br+" -j RETURN")
 	}
 
-	enter, leave, host := chain("filter", "E"), chain("filter", "L"), chain("filter", "H")
+	enter, leave := c.filters("-i " + br)
+	if n.Internal {
+		b.add("filter", "-A", leave, "!", "-o", br, "-j DROP")
+	}
+	c.once("filter", "-A TARE-FWD -i "+br+" -j "+leave)
+	c.once("filter", "-A TARE-FWD -o "+br+" -j "+enter)
+	c.once("filter", "-A TARE-ANY -i "+br+" -j ACCEPT")
+	c.once("filter", "-A TARE-IN -i "+br+" -j "+chainOf(n.Name, "H"))
+}
+
+// filters makes the chains of table filter; own matches what the network's own
+// containers send.
+func (c chains) filters(own string) (enter, leave string) {
+	b, n := c.b, c.n
+	enter, leave = c.chain("filter", "E"), c.chain("filter", "L")
+	host := c.chain("filter", "H")
 	b.add("filter", "-A", enter, "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
 	b.add("filter", "-A", enter, "-m conntrack --ctstate INVALID -j DROP")
 	if n.ICC {
-		b.add("filter", "-A", enter, "-i", br, "-j ACCEPT")
+		b.add("filter", "-A", enter, own, "-j ACCEPT")
 	}
 	if !n.Internal {
 		b.add("filter", "-A", enter, "-m conntrack --ctstate DNAT -j ACCEPT")
@@ -144,26 +181,20 @@ func network(b *batch, p iptables.Protocol, n firewall.Network, have map[string]
 		b.add("filter", "-A", enter, "-m comment --comment tare-net:direct -j ACCEPT")
 	}
 	b.add("filter", "-A", enter, "-j DROP")
-	if n.Internal {
-		b.add("filter", "-A", leave, "!", "-o", br, "-j DROP")
-	}
 	if !n.HostAccess {
 		b.add("filter", "-A", host, "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
-		if six {
+		if c.six {
 			b.add("filter", "-A", host, "-p ipv6-icmp -j ACCEPT")
 		}
 		b.add("filter", "-A", host, "-j DROP")
 	}
-	once("filter", "-A TARE-FWD -i "+br+" -j "+leave)
-	once("filter", "-A TARE-FWD -o "+br+" -j "+enter)
-	once("filter", "-A TARE-ANY -i "+br+" -j ACCEPT")
-	once("filter", "-A TARE-IN -i "+br+" -j "+host)
+	return enter, leave
 }
 
 type line struct{ table, line string }
 
 // endpoint is the rules of a container for a family.
-func endpoint(p iptables.Protocol, e firewall.Endpoint) []line {
+func endpoint(p iptables.Protocol, n firewall.Network, e firewall.Endpoint) []line {
 	ip := e.IP4()
 	six := p == iptables.ProtocolIPv6
 	if six {
@@ -174,6 +205,9 @@ func endpoint(p iptables.Protocol, e firewall.Endpoint) []line {
 	}
 	note := "-m comment --comment " + commentPrefix + e.Owner
 	var out []line
+	if n.Routed && e.Veth != "" {
+		out = link(p, n, e.Veth, note)
+	}
 	for _, port := range e.Ports {
 		if port.IP.IsValid() && port.IP.Is6() != six {
 			continue
@@ -206,10 +240,10 @@ func endpoint(p iptables.Protocol, e firewall.Endpoint) []line {
 }
 
 // remove undoes network, and with last also base: references first.
-func remove(b *batch, have map[string][]string, name, bridge string, last bool) {
+func remove(b *batch, have map[string][]string, n firewall.Network, last bool) {
 	own := []string{}
-	for _, part := range []string{"G", "P", "E", "L", "H"} {
-		own = append(own, chainOf(name, part))
+	for _, part := range []string{"G", "D", "P", "E", "L", "H"} {
+		own = append(own, chainOf(n.Name, part))
 	}
 	if last {
 		for _, c := range bases {
@@ -230,8 +264,13 @@ func remove(b *batch, have map[string][]string, name, bridge string, last bool) 
 			if i := slices.Index(w, "-j"); i >= 0 && i+1 < len(w) {
 				target = w[i+1]
 			}
-			ofBridge := strings.HasPrefix(w[1], "TARE-") && slices.Contains(w, bridge) && bridge != ""
-			if !slices.Contains(own, w[1]) && (slices.Contains(own, target) || ofBridge) {
+			of := func(word string) bool { return word != "" && slices.Contains(w, word) }
+			ours := of(n.Bridge)
+			for _, s := range n.Subnets {
+				ours = ours || n.Routed && of(s.String())
+			}
+			ours = ours && strings.HasPrefix(w[1], "TARE-")
+			if !slices.Contains(own, w[1]) && (slices.Contains(own, target) || ours) {
 				b.add(table, "-D", strings.TrimPrefix(l, "-A "))
 			}
 		}

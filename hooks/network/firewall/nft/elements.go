@@ -70,22 +70,37 @@ func (f *Filter) of(n firewall.Network, e firewall.Endpoint) []elements {
 	if e.Class != 0 && e.IP4().IsValid() {
 		add(f.l.prio4, e.IP4().AsSlice(), native(e.Class))
 	}
-	if e.Spoof && e.Veth != "" {
-		name := ifname(e.Veth)
-		add(f.l.guarded, name, nil)
-		mac := append(append([]byte{}, e.MAC...), 0, 0)
-		add(f.l.okMAC, append(ifname(e.Veth), mac...), nil)
-		for _, ip := range e.IPs {
-			s := f.l.okIP4
-			if ip.Is6() {
-				s = f.l.okIP6
-			}
-			add(s, append(ifname(e.Veth), ip.AsSlice()...), nil)
+	return append(out, f.ofPort(e)...)
+}
+
+// ofPort lists what may come from a container's port of the bridge.
+func (f *Filter) ofPort(e firewall.Endpoint) []elements {
+	if !e.Spoof || e.Veth == "" {
+		return nil
+	}
+	var out []elements
+	add := func(s *nftables.Set, key []byte) {
+		el := nftables.SetElement{Key: key, Comment: e.Owner}
+		if n := len(out) - 1; n >= 0 && out[n].set == s {
+			out[n].els = append(out[n].els, el)
+			return
 		}
-		if e.IP4().IsValid() {
-			// An ARP probe (RFC 5227) and DHCP have no source address.
-			add(f.l.okIP4, append(ifname(e.Veth), netip.IPv4Unspecified().AsSlice()...), nil)
+		out = append(out, elements{s, []nftables.SetElement{el}})
+	}
+	name := ifname(e.Veth)
+	add(f.l.guarded, name)
+	mac := append(append([]byte{}, e.MAC...), 0, 0)
+	add(f.l.okMAC, append(ifname(e.Veth), mac...))
+	for _, ip := range e.IPs {
+		s := f.l.okIP4
+		if ip.Is6() {
+			s = f.l.okIP6
 		}
+		add(s, append(ifname(e.Veth), ip.AsSlice()...))
+	}
+	if e.IP4().IsValid() {
+		// An ARP probe (RFC 5227) and DHCP have no source address.
+		add(f.l.okIP4, append(ifname(e.Veth), netip.IPv4Unspecified().AsSlice()...))
 	}
 	return out
 }
@@ -99,7 +114,7 @@ func short(v uint16) []byte { return append(binary.BigEndian.AppendUint16(nil, v
 // tables or the network's chains are missing they are made first.
 func (f *Filter) Attach(n firewall.Network, e firewall.Endpoint) error {
 	try := func() error {
-		f.networkElements(n) // also proves that the chains are there
+		f.proof(n)
 		for _, s := range f.of(n, e) {
 			if err := f.c.SetAddElements(s.set, s.els); err != nil {
 				return err
@@ -120,10 +135,26 @@ func (f *Filter) Attach(n firewall.Network, e firewall.Endpoint) error {
 	return f.fail(err)
 }
 
+// proof adds an element of the network that is there already: the batch fails with
+// ENOENT where the network's chains have been flushed. One is enough, for they are
+// made in one batch; each costs a message, and its answer.
+func (f *Filter) proof(n firewall.Network) {
+	if n.Routed {
+		return
+	}
+	all := f.linkElements(n, n.Bridge)
+	e := all[len(all)-1]
+	_ = f.c.SetAddElements(e.set, e.els) // fails for anonymous sets only
+}
+
 // Detach removes the elements of a container. The kernel compares keys alone,
 // so the caller makes sure that the keys are this container's.
 func (f *Filter) Detach(n firewall.Network, e firewall.Endpoint) error {
-	all := f.of(n, e)
+	return f.drop(f.of(n, e))
+}
+
+// drop removes elements, of which some may be gone.
+func (f *Filter) drop(all []elements) error {
 	for _, s := range all {
 		_ = f.c.SetDeleteElements(s.set, s.els)
 	}
@@ -145,11 +176,15 @@ func (f *Filter) Detach(n firewall.Network, e firewall.Endpoint) error {
 
 // Check lists what a container lacks.
 func (f *Filter) Check(n firewall.Network, e firewall.Endpoint) []string {
-	var missing []string
 	want := f.of(n, e)
 	if !n.Routed {
 		want = append(want, f.linkElements(n, n.Bridge)...)
 	}
+	return f.lacks(want)
+}
+
+// lacks says which elements are missing.
+func (f *Filter) lacks(want []elements) (missing []string) {
 	for _, s := range want {
 		have, err := f.c.GetSetElements(s.set)
 		if err != nil {
@@ -172,7 +207,7 @@ func (f *Filter) Check(n firewall.Network, e firewall.Endpoint) []string {
 // Owners counts the elements by the comment that says whose they are.
 func (f *Filter) Owners() (map[string]int, error) {
 	out := map[string]int{}
-	err := f.each(func(_ *nftables.Set, el nftables.SetElement) {
+	err := f.each(f.l.both(), func(_ *nftables.Set, el nftables.SetElement) {
 		if el.Comment != "" {
 			out[el.Comment]++
 		}
@@ -185,19 +220,21 @@ func (f *Filter) Owners() (map[string]int, error) {
 
 // Sweep removes the elements of owners without a record.
 func (f *Filter) Sweep(owners []string) error {
-	dead := map[string]bool{}
+	err := f.sweep(f.l.both(), owners)
 	for _, o := range owners {
-		dead[o] = true
+		err = errors.Join(err, f.DropClass(o))
 	}
+	return err
+}
+
+// sweep removes the elements of owners from tables.
+func (f *Filter) sweep(from tables, owners []string) error {
 	var del []elements
-	err := f.each(func(s *nftables.Set, el nftables.SetElement) {
-		if dead[el.Comment] {
+	err := f.each(from, func(s *nftables.Set, el nftables.SetElement) {
+		if slices.Contains(owners, el.Comment) {
 			del = append(del, elements{s, []nftables.SetElement{{Key: el.Key}}})
 		}
 	})
-	for o := range dead {
-		err = errors.Join(err, f.DropClass(o))
-	}
 	for _, d := range del {
 		_ = f.c.SetDeleteElements(d.set, d.els)
 		if e := f.c.Flush(); e != nil && !errors.Is(e, unix.ENOENT) {
@@ -207,14 +244,19 @@ func (f *Filter) Sweep(owners []string) error {
 	return err
 }
 
+// tables with their sets.
+type tables map[*nftables.Table][]*nftables.Set
+
+func (l *layout) both() tables { return tables{l.inet: l.inetSets(), l.bridge: l.bridgeSets()} }
+
 // each visits all elements that there are.
-func (f *Filter) each(visit func(*nftables.Set, nftables.SetElement)) error {
-	for t, sets := range map[*nftables.Table][]*nftables.Set{f.l.inet: f.l.inetSets(), f.l.bridge: f.l.bridgeSets()} {
-		tables, err := f.c.ListTablesOfFamily(t.Family)
+func (f *Filter) each(in tables, visit func(*nftables.Set, nftables.SetElement)) error {
+	for t, sets := range in {
+		there, err := f.c.ListTablesOfFamily(t.Family)
 		if err != nil {
 			return f.fail(err)
 		}
-		if !slices.ContainsFunc(tables, func(h *nftables.Table) bool { return h.Name == t.Name }) {
+		if !slices.ContainsFunc(there, func(h *nftables.Table) bool { return h.Name == t.Name }) {
 			continue
 		}
 		have, err := f.c.GetSets(t)

@@ -30,7 +30,7 @@ func New() (*Filter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nf_tables: %w", err)
 	}
-	return &Filter{c: c, l: newLayout()}, nil
+	return &Filter{c: c, l: newLayout(TableName)}, nil
 }
 
 // Close closes the socket. After a deletion this waits for the kernel (an RCU

@@ -27,10 +27,10 @@ type layout struct {
 	guarded, okMAC, okIP4, okIP6 *nftables.Set // of the table of family bridge
 }
 
-func newLayout() *layout {
+func newLayout(bridge string) *layout {
 	l := &layout{
 		inet:   &nftables.Table{Name: TableName, Family: nftables.TableFamilyINet},
-		bridge: &nftables.Table{Name: TableName, Family: nftables.TableFamilyBridge},
+		bridge: &nftables.Table{Name: bridge, Family: nftables.TableFamilyBridge},
 	}
 	id := uint32(0)
 	set := func(t *nftables.Table, name string, key nftables.SetDatatype, data *nftables.SetDatatype) *nftables.Set {

@@ -1,4 +1,4 @@
-package main
+package syscalltrace
 
 import (
 	"strings"
@@ -18,6 +18,14 @@ const straceOutput = `100   execve("/usr/bin/tare", ["tare", "run"], 0x7ffd /* 2
 102   write(10</sys/fs/cgroup/cpu/bench/tasks>, "0", 1) = 1
 102   write(2</tmp/cgroup.procs.log>, "cgroup.procs", 12) = 12
 102   openat(AT_FDCWD</>, "/sys/fs/cgroup/cpu/cgroup.procs", O_RDONLY) = 11</sys/fs/cgroup/cpu/cgroup.procs>
+102   read(8</etc/file>, "abc"..., 512) = 300
+102   read(8</proc/102/mountinfo>, "22 27"..., 512) = 512
+102   read(9<pipe:[1234]>, "x", 1) = 1
+102   read(8</etc/file>,  <unfinished ...>
+100   futex(0x55, FUTEX_WAKE_PRIVATE, 1) = 0
+102   <... read resumed>"d", 512) = 12
+102   openat(AT_FDCWD</>, "/proc/self/mountinfo", O_RDONLY) = 8</proc/102/mountinfo>
+102   statfs("/sys/fs/cgroup/net_cls", 0xc0000) = -1 ENOENT (No such file or directory)
 102   execve("/bin/none", ["none"], 0x7ffd /* 0 vars */) = -1 ENOENT (No such file or directory)
 102   execve("/bin/payload", ["payload"], 0x7ffd /* 0 vars */ <unfinished ...>
 102   <... execve resumed>)             = 0
@@ -27,19 +35,19 @@ const straceOutput = `100   execve("/usr/bin/tare", ["tare", "run"], 0x7ffd /* 2
 100   exit_group(0)                     = ?
 `
 
-func TestParseTraceCountsCallsOnceAndThreadsApart(t *testing.T) {
-	got, err := parseTrace(strings.NewReader(straceOutput))
+func TestParseCountsCallsOnceAndThreadsApart(t *testing.T) {
+	got, err := Parse(strings.NewReader(straceOutput))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := traceFacts{Syscalls: 13, Processes: 2, Threads: 1, Execs: 2, ProcsWrites: 1, TasksWrites: 2}
+	want := Counts{Calls: 15, Processes: 2, Threads: 1, Execs: 2, Opened: 2, Mountinfo: 1, BytesRead: 312, ProcsWrites: 1, TasksWrites: 2}
 	if *got != want {
-		t.Errorf("parseTrace = %+v, want %+v", *got, want)
+		t.Errorf("Parse = %+v, want %+v", *got, want)
 	}
 }
 
-func TestParseTraceRefusesAnEmptyTrace(t *testing.T) {
-	if got, err := parseTrace(strings.NewReader("100   +++ exited with 0 +++\n")); err == nil {
-		t.Errorf("parseTrace = %+v, want an error: nothing was recorded", got)
+func TestParseRefusesAnEmptyTrace(t *testing.T) {
+	if got, err := Parse(strings.NewReader("100   +++ exited with 0 +++\n")); err == nil {
+		t.Errorf("Parse = %+v, want an error: nothing was recorded", got)
 	}
 }

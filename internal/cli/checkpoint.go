@@ -1,0 +1,81 @@
+//go:build !tare_front
+
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tare-oci/tare/libcontainer"
+)
+
+func runCheckpoint(c *call) error {
+	ctr, err := c.container()
+	if err != nil {
+		return err
+	}
+	if err := ctr.Manageable(); err != nil {
+		return err
+	}
+	f := &c.flags
+	if f.isSet("status-fd") && !f.bool("lazy-pages") {
+		return errors.New("--status-fd: is only for --lazy-pages")
+	}
+	o := libcontainer.CheckpointOptions{LeaveRunning: f.bool("leave-running"), PreDump: f.bool("pre-dump"), ParentPath: f.str("parent-path"),
+		PageServer: f.str("page-server"), TCPSkipInFlight: f.bool("tcp-skip-in-flight"), LinkRemap: f.bool("link-remap")}
+	if o.CriuOptions, err = c.criuOptions(); err != nil {
+		return err
+	}
+	return ctr.Checkpoint(o)
+}
+
+// criuOptions are the flags that checkpoint and restore share.
+func (c *call) criuOptions() (libcontainer.CriuOptions, error) {
+	f := &c.flags
+	o := libcontainer.CriuOptions{Criu: c.global.str("criu"), TCPEstablished: f.bool("tcp-established"), ExtUnixSockets: f.bool("ext-unix-sk"),
+		ShellJob: f.bool("shell-job"), FileLocks: f.bool("file-locks"), AutoDedup: f.bool("auto-dedup"), ManageCgroups: f.str("manage-cgroups-mode")}
+	if f.bool("lazy-pages") {
+		return o, errors.New("--lazy-pages: is not supported; memory is written and read as a whole")
+	}
+	for _, ns := range f.list("empty-ns") {
+		if ns != "network" {
+			return o, fmt.Errorf("--empty-ns %q: use network", ns)
+		}
+		o.EmptyNetwork = true
+	}
+	if err := c.path("work-path", &o.WorkDir); err != nil {
+		return o, err
+	}
+	var err error
+	o.ImageDir, err = absolute(f.str("image-path"))
+	return o, err
+}
+
+func runRestore(c *call) error {
+	r, err := c.runtime()
+	if err != nil {
+		return err
+	}
+	o := libcontainer.RestoreOptions{TCPClose: c.flags.bool("tcp-close"), LSMProfile: c.flags.str("lsm-profile"), LSMMountContext: c.flags.str("lsm-mount-context")}
+	if o.CreateOptions, err = c.bundleOptions(c.args[0]); err != nil {
+		return err
+	}
+	o.Program = c.program
+	if err := c.sockets(&o.PidFile, &o.ConsoleSocket, &o.PidfdSocket); err != nil {
+		return err
+	}
+	if o.CriuOptions, err = c.criuOptions(); err != nil {
+		return err
+	}
+	if err := makeRoot(&c.global, r.Root()); err != nil {
+		return err
+	}
+	if o.Detach = c.flags.bool("detach"); o.Detach {
+		ctr, err := r.Restore(o)
+		if err == nil {
+			c.warn(ctr.Warnings)
+		}
+		return err
+	}
+	return c.foreground(&o.CreateOptions, func() (*libcontainer.Container, error) { return r.Restore(o) })
+}
