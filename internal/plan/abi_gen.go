@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x7c987b45921b092b
+const abiHash uint64 = 0x40d0dae401bf473b

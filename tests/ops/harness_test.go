@@ -153,6 +153,9 @@ func (b *box) host(op *plan.Op) int {
 		if !op.Has(plan.FlagV2) && open == "cgroup.procs" { // a file that the init cannot write
 			flag = unix.O_RDONLY
 		}
+		if op.Has(plan.FlagV2) {
+			flag = unix.O_PATH | unix.O_DIRECTORY
+		}
 		fd, err = unix.Open(filepath.Join(path, open), flag|unix.O_CLOEXEC, 0)
 	case plan.OpTreeOpen:
 		fd, err = unix.OpenTree(unix.AT_FDCWD, op.TreeOpenArgs(), unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
