@@ -31,6 +31,8 @@ type boot struct {
 	append string
 	suites []suiteOf
 	policy string // in SELinux's CIL, which the guest gets compiled as /payload/policy
+	// engines says that it needs Docker, containerd and podman.
+	engines bool
 }
 
 // Of the integration tests those run whose subject is another here: cgroup v2,
@@ -39,27 +41,28 @@ type boot struct {
 const (
 	underV2 = "^Test(V2|Systemd|Rootless|CgroupsPath|CgroupParent|CgroupLimits|Device|Pids|Memory|TooSmall|Small|CPUSet|UpdateEffects|Events(Form|Network|Stream)|" +
 		"Kill(All|Paused|Forms)|PauseCreated|RemoveStuck|Masked|ReadonlyPaths|Sysctl$|UserNamespace|Maps|Idmap|ManyIdmaps|Busybox|Lifecycle|" +
-		"HookOrder|BindTargets|Remount|Overlay|OneTask|Seccomp|SingleNamespaces|Keyring|Exec(Cgroup|MovedCgroup|Labels|UserNamespace|ExitCodes|Posture)|Posture|Checkpoint|Restore)"
+		"HookOrder|BindTargets|Remount|Overlay|OneTask|Seccomp|SingleNamespaces|Keyring|Exec(OutOfRoom|Cgroup|MovedCgroup|Labels|UserNamespace|ExitCodes|Posture)|Posture|Checkpoint|Restore)"
 	underV1 = "^Test(V1|Systemd|Cgroup|Device|Pids|Memory|TooSmall|Small|CPU(Quota|Set)|Net(Class|Prio)|Pause|Update(Flags|Effects|RollsBack)|StatsForm|Checkpoint$)"
 )
 
 // boots are what the ring consists of.
 var boots = []boot{
-	{"cgroup v2", "", []suiteOf{
+	{name: "cgroup v2", suites: []suiteOf{
 		{"internal/devfilter", "", nil},
 		{"internal/cgroup", "", []string{"-test.run=^(TestMakeAndRemoveInEveryHierarchy|TestCloneIntoCgroup|TestControllersAreEnabled|TestDelegate)$"}},
 		{"tests/integration", "vm", []string{"-test.run=" + underV2}},
-	}, ""},
-	{"cgroup v1", appendV1, []suiteOf{
+	}},
+	{name: "cgroup v1", append: appendV1, suites: []suiteOf{
 		{"tests/integration", "vm", []string{"-test.run=" + underV1}},
 		{network, "vm", []string{"-test.run=^Test(VM|N50N51)/^(nftables|classifier_cgroup)$"}},
-	}, ""},
-	{"hybrid", "systemd.unified_cgroup_hierarchy=0", []suiteOf{
+	}},
+	{name: "engines", engines: true, suites: []suiteOf{{"tests/engines/guest", "vm", nil}}},
+	{name: "hybrid", append: "systemd.unified_cgroup_hierarchy=0", suites: []suiteOf{
 		{"tests/integration", "vm", []string{"-test.run=^TestSystemd$/^(default|limits|update|create_fails)$"}},
-	}, ""},
-	{"selinux", "security=selinux enforcing=0", []suiteOf{
+	}},
+	{name: "selinux", append: "security=selinux enforcing=0", suites: []suiteOf{
 		{"tests/integration", "vm", []string{"-test.run=^TestSELinux"}},
-	}, "tests/integration/testdata/selinux.cil"},
+	}, policy: "tests/integration/testdata/selinux.cil"},
 }
 
 // appendV1 has systemd mount the v1 controllers, each hierarchy by itself.
@@ -97,8 +100,12 @@ func (o *options) ring(ctx context.Context, img image, cache string) (ok bool, e
 		if o.only != "" && !strings.Contains(b.name, o.only) {
 			continue
 		}
+		engines, runs := b.engineFiles(ctx)
+		if !runs {
+			continue
+		}
 		var script strings.Builder
-		script.WriteString("export TARE=/payload/tare PROBER=/payload/prober TARE_NET=/payload/tare-net TARE_NET_PEER=/payload/peer\n")
+		script.WriteString("export TARE=/payload/tare PROBER=/payload/prober TARE_NET=/payload/tare-net TARE_NET_PEER=/payload/peer TARE_NET_PAGE=/payload/network.md\n")
 		for _, s := range b.suites {
 			key := suiteKey{s.pkg, s.tags}
 			if built[key] == "" {
@@ -120,13 +127,13 @@ func (o *options) ring(ctx context.Context, img image, cache string) (ok bool, e
 			}
 			fmt.Fprintf(&script, "printf '\\n%s%%s\\n' %s\n%s\n", packageMark, module+s.pkg, strings.Join(words, " "))
 		}
-		given := files
+		given := slices.Concat(files, engines)
 		if b.policy != "" {
 			// The newest format that Linux 5.10 reads, as every later one does.
 			if err := do(ctx, "", "secilc", "-M", "true", "-c", "33", "-o", work+"/policy", "-f", "/dev/null", b.policy); err != nil {
 				return false, err
 			}
-			given = append(slices.Clone(files), hostFile{work + "/policy", "/payload/policy"})
+			given = append(given, hostFile{work + "/policy", "/payload/policy"})
 		}
 		m := machine{img: img, cache: cache, append: b.append, limit: o.limit, console: o.console, payload: payload{script: script.String(), files: given}}
 		start := time.Now()
@@ -220,7 +227,7 @@ func netPrograms(ctx context.Context, work string) ([]hostFile, error) {
 	if err := do(ctx, "", "env", "CGO_ENABLED=0", "go", "build", "-o", peer, "./"+network+"/peer"); err != nil {
 		return nil, err
 	}
-	return []hostFile{{hook, "/payload/tare-net"}, {peer, "/payload/peer"}}, nil
+	return []hostFile{{hook, "/payload/tare-net"}, {peer, "/payload/peer"}, {"docs/network.md", "/payload/network.md"}}, nil
 }
 
 // buildProber compiles the program that looks at a container from inside; the

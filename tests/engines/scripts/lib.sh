@@ -64,3 +64,29 @@ prun() { podman --runtime "$RT" run --network none --name "$N" "$@"; }
 pbox() { podman --runtime "$RT" run --rm --network none "$@"; }
 plook() { podman inspect --format "$1" "${2:-$N}"; }
 pgone() { podman rm -f -t 0 "${1:-$N}" >/dev/null; }
+# What a person does on the terminal of a new container, and of an exec.
+prunterminal() {
+	pty podman --runtime "$RT" run -it --rm --network none --name "$N" box sh <<'END'
+size 31 97
+expect / #
+send sleep 1; stty size\r
+expect (31 97)
+size 40 100
+send sleep 1; stty size\r
+expect (40 100)
+send tty; test -t 0 && test -t 1 && test -t 2 && echo all-"three"\r
+expect (/dev/\S+)
+expect (all-three)
+send exit 7\r
+END
+}
+pexecterminal() {
+	pty podman exec -it "$N" sh <<'END'
+size 21 77
+expect / #
+send sleep 1; stty size; tty\r
+expect (21 77)
+expect (/dev/\S+)
+send exit 5\r
+END
+}

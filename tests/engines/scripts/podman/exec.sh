@@ -26,29 +26,10 @@ wait
 cat ended
 pgone
 echo "# run -it"
-pty podman --runtime "$RT" run -it --rm --network none --name "$N" box sh <<'END'
-size 31 97
-expect / #
-send sleep 1; stty size\r
-expect (31 97)
-size 40 100
-send sleep 1; stty size\r
-expect (40 100)
-send tty; test -t 0 && test -t 1 && test -t 2 && echo all-"three"\r
-expect (/dev/\S+)
-expect (all-three)
-send exit 7\r
-END
+prunterminal
 echo "# exec -it"
 prun -dit box sh >/dev/null 2>&1
-pty podman exec -it "$N" sh <<'END'
-size 21 77
-expect / #
-send sleep 1; stty size; tty\r
-expect (21 77)
-expect (/dev/\S+)
-send exit 5\r
-END
+pexecterminal
 echo "# attach"
 pty podman attach "$N" <<'END'
 send \r

@@ -26,29 +26,13 @@ code podman exec "$N" sh -c 'hostname; id -u; exit 3'
 code podman exec -u 1000 "$N" id -u
 has 'executable file' podman exec "$N" nothing-there
 printf 'a\nb\n' | podman exec -i "$N" wc -l
-pty podman exec -it "$N" sh <<'END'
-size 21 77
-expect / #
-send sleep 1; stty size; tty\r
-expect (21 77)
-expect (/dev/\S+)
-send exit 5\r
-END
+pexecterminal
 podman top "$N" pid user comm | sed -n 2p | tr -s ' '
 podman stop -t 20 "$N" >/dev/null
 plook '{{.State.Status}} {{.State.ExitCode}} {{.OCIRuntime}}'
 pgone
 echo "# run -it"
-pty podman --runtime "$RT" run -it --rm --network none --name "$N" box sh <<'END'
-size 31 97
-expect / #
-send sleep 1; stty size\r
-expect (31 97)
-send tty; test -t 0 && test -t 1 && test -t 2 && echo all-"three"\r
-expect (/dev/\S+)
-expect (all-three)
-send exit 7\r
-END
+prunterminal
 echo "# a pod"
 podman --runtime "$RT" pod create --name "$N" --network none >/dev/null
 podman --runtime "$RT" run -d --pod "$N" --name "$N-a" box sleep 777 >/dev/null

@@ -1,0 +1,125 @@
+//go:build vm
+
+package guest
+
+import (
+	"embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+//go:embed scripts
+var scripts embed.FS
+
+// patience is how long an engine may take to serve, in emulation.
+const patience = 3 * time.Minute
+
+var paths = map[string]string{"runc": "/usr/sbin/runc", "tare": "/usr/local/sbin/tare"}
+
+// TestMain makes the image that all engines use, and starts the daemons.
+func TestMain(m *testing.M) {
+	if err := prepare(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func prepare() error {
+	return sh(`
+cp "$TARE" /usr/local/sbin/tare && chmod 755 /usr/local/sbin/tare
+ip link set lo up
+modprobe -a overlay veth
+mkdir -p /etc/docker /etc/containers/containers.conf.d /work /box/bin /box/dev /box/etc /box/proc /box/sys /box/tmp /box/mnt
+cp /bin/busybox /box/bin && chroot /box /bin/busybox --install -s /bin
+echo root:x:0:0:root:/:/bin/sh >/box/etc/passwd
+tar -C /box -cf /work/box.tar .
+cat >/etc/docker/daemon.json <<END
+{"runtimes": {"tare": {"path": "/usr/local/sbin/tare"}}, "exec-opts": ["native.cgroupdriver=systemd"]}
+END
+cat >/etc/containers/containers.conf.d/tare.conf <<END
+[engine]
+cgroup_manager = "systemd"
+events_logger = "file"
+runtime_supports_json = ["crun", "runc", "tare"]
+[engine.runtimes]
+runc = ["/usr/sbin/runc"]
+tare = ["/usr/local/sbin/tare"]
+END
+systemd-run --quiet --unit containerd containerd
+systemd-run --quiet --unit dockerd dockerd --bridge=none --iptables=false
+until docker version && ctr version; do sleep 0.3; done
+docker import /work/box.tar box
+docker save box | tee /work/saved.tar | ctr images import -
+podman load -i /work/saved.tar && podman tag localhost/box box
+`)
+}
+
+// sh runs a script that has to succeed.
+func sh(script string) error {
+	cmd := exec.Command("timeout", fmt.Sprint(patience.Seconds()), "sh", "-ec", script)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	return nil
+}
+
+// TestEngines runs each script with both runtimes.
+func TestEngines(t *testing.T) {
+	if err := os.CopyFS("/work/run", scripts); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("/work/run/scripts/*.sh")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".sh")
+		want, err := os.ReadFile(strings.TrimSuffix(file, ".sh") + ".want")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rt, path := range paths {
+			t.Run(name+"/"+rt, func(t *testing.T) {
+				before := left(t)
+				cmd := exec.Command("timeout", fmt.Sprint(patience.Seconds()), "sh", file)
+				cmd.Env = append(os.Environ(), "RT="+rt, "RTPATH="+path, "N="+name+"-"+rt)
+				out, err := cmd.CombinedOutput()
+				if err != nil {
+					t.Error(err)
+				}
+				if got := normal(string(out), rt, name+"-"+rt); got != string(want) {
+					t.Errorf("printed\n%s\nand not\n%s", got, want)
+				}
+				if after := left(t); after != before {
+					t.Errorf("left behind: before\n%s\nand after\n%s", before, after)
+				}
+			})
+		}
+	}
+}
+
+// left is what a container could leave in the machine: units, mounts, states.
+func left(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("sh", "-c", "systemctl list-units --all --plain --no-legend --type scope | cut -d ' ' -f 1; "+
+		"cut -d ' ' -f 2 /proc/mounts | sort; find /run/tare /run/docker/runtime-tare /run/containerd/runc -name '*.json' 2>/dev/null || :").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+var longID = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
+
+// normal replaces what differs in every run.
+func normal(text, rt, name string) string {
+	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), name, "NAME")
+	return regexp.MustCompile(`\b`+rt+`\b`).ReplaceAllString(longID.ReplaceAllString(text, "ID"), "RUNTIME")
+}
