@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/internal/aside"
+	"github.com/tare-oci/tare/internal/entry"
 	"github.com/tare-oci/tare/internal/initbin"
 	"github.com/tare-oci/tare/internal/plan"
 )
@@ -79,11 +80,13 @@ func (h *host) spawn(op *plan.Op) error {
 	tid := os.Getpid()
 	if h.locked {
 		tid = 0
+		ownSlack()
 	}
 	pid, err := startInit(exe, base, files, flags, group, tid)
 	if err == syscall.ESRCH && !h.locked {
 		runtime.LockOSThread()
 		h.locked = true
+		ownSlack()
 		pid, err = startInit(exe, base, files, flags, group, 0)
 	}
 	if err != nil {
@@ -94,6 +97,14 @@ func (h *host) spawn(op *plan.Op) error {
 	// The init has its own copies; ours would keep namespaces and trees alive.
 	h.closeSlots()
 	return nil
+}
+
+// ownSlack gives the calling thread the timer slack of the runtime's caller, which the
+// container inherits; package entry has changed that of all threads but the main one.
+func ownSlack() {
+	if ns, changed := entry.Slack(); changed {
+		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(ns), 0, 0, 0) // fails for no number
+	}
 }
 
 // startInit clones a child with the namespaces of flags, born into a cgroup

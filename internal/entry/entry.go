@@ -22,7 +22,7 @@
 // paths (The Go Programming Language Specification, "Program initialization").
 // What is not put back is the environment, which os.Unsetenv is for: see Added;
 // the number of processors, see Parallel; and the slack of threads other than the
-// main one.
+// main one, see Slack.
 //
 // A program that is linked without that option starts as any other, and this
 // package does nothing: so do the library, the tests and the whole program.
@@ -64,6 +64,11 @@ func init() {
 // Added tells whether Env is in the environment only because this package has
 // put it there. It must not be handed on to other programs.
 func Added() bool { return added }
+
+// Slack is the timer slack, in nanoseconds, that the program was started with, and
+// whether threads other than the main one have another: a program that is started from
+// one of them would inherit it.
+func Slack() (nanoseconds int64, changed bool) { return slack, began }
 
 // Parallel gives the scheduler all processors, for goroutines that are to run
 // while others wait in system calls for long. It takes what stopping the world
