@@ -221,9 +221,13 @@ func fillRecord(rec *state.Record, o *CreateOptions, spec *specs.Spec, res *spec
 	recordRdt(rec, res.RdtGroups)
 	if res.HostMounts {
 		rec.HostMounts, rec.MountNS = true, res.MountNS
-		_ = inMountNS(rec.MountNS, func(proc int) error {
-			rec.MountsAt = realPath(rec.Rootfs)
+		_ = inMountNS(rec.MountNS, 0, func(proc int) error {
+			rec.MountsAt = realPathBy(proc, rec.Rootfs)
 			rec.MountsBefore = mountsAt(proc, rec.MountsAt)
+			var st unix.Stat_t
+			if rec.MountNS != "" && unix.Fstatat(proc, "thread-self/ns/mnt", &st, 0) == nil {
+				rec.MountNSInode = st.Ino
+			}
 			return nil
 		})
 	}
