@@ -164,6 +164,7 @@ func readers(t *testing.T, major, minor int64, edits [2]func(*specs.LinuxResourc
 	for _, b := range boxes {
 		b.until("the first reads", func() bool { return count(b) > 3 })
 	}
+	time.Sleep(time.Second) // in which the kernel gets to know them
 	before := [2]int64{count(boxes[0]), count(boxes[1])}
 	time.Sleep(4 * time.Second)
 	for i, b := range boxes {
@@ -196,13 +197,13 @@ func TestV2IOShares(t *testing.T) {
 	hostRun(t, "modprobe", "bfq")
 	// Without the guesses about who is interactive, which change weights.
 	hostRun(t, "sh", "-c", "echo bfq >/sys/block/nullb0/queue/scheduler; echo 0 >/sys/block/nullb0/queue/iosched/low_latency")
-	check("BFQ, 100 and 100", readers(t, major, minor, [2]func(*specs.LinuxResources){weight(100), weight(100)}), 0.5, 2)
-	check("BFQ, 100 and 800", readers(t, major, minor, [2]func(*specs.LinuxResources){weight(100), weight(800)}), 3, 16)
+	check("BFQ, 100 and 100", readers(t, major, minor, [2]func(*specs.LinuxResources){weight(100), weight(100)}), 0.6, 1.6)
+	check("BFQ, 100 and 800", readers(t, major, minor, [2]func(*specs.LinuxResources){weight(100), weight(800)}), 1.8, 20)
 	hostRun(t, "sh", "-c", "echo none >/sys/block/nullb0/queue/scheduler")
 	adjust(t, v2Root+"/io.cost.qos", fmt.Sprintf("%d:%d enable=1 ctrl=user min=100.00 max=100.00", major, minor), fmt.Sprintf("%d:%d enable=0", major, minor))
 	adjust(t, v2Root+"/io.cost.model", fmt.Sprintf("%d:%d ctrl=user model=linear rbps=163840 rseqiops=40 rrandiops=40 wbps=163840 wseqiops=40 wrandiops=40", major, minor),
 		fmt.Sprintf("%d:%d ctrl=auto", major, minor))
-	check("io.cost, 100 and 800", readers(t, major, minor, [2]func(*specs.LinuxResources){unified("100"), unified("800")}), 3, 16)
+	check("io.cost, 100 and 800", readers(t, major, minor, [2]func(*specs.LinuxResources){unified("100"), unified("800")}), 1.8, 20)
 }
 
 // TestV2WhatTheKernelLacks: this kernel limits nothing by io.latency, RDMA devices
