@@ -39,13 +39,7 @@ const (
 // SVG draws the chart.
 func (b Bars) SVG() string {
 	d := &drawing{}
-	y := float64(margin + 8)
-	d.text(margin, y, "start", "h", b.Title)
-	y += line
-	if b.Note != "" {
-		d.text(margin, y, "start", "m", b.Note)
-		y += line
-	}
+	y := d.head(b.Title, b.Note)
 	y += d.legend(y, b.Series)
 	top := y
 	if b.LineText != "" {

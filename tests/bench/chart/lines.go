@@ -25,13 +25,7 @@ const plotHeight = 260
 // SVG draws the chart.
 func (l Lines) SVG() string {
 	d := &drawing{}
-	y := float64(margin + 8)
-	d.text(margin, y, "start", "h", l.Title)
-	y += line
-	if l.Note != "" {
-		d.text(margin, y, "start", "m", l.Note)
-		y += line
-	}
+	y := d.head(l.Title, l.Note)
 	var names []string
 	most := 0.0
 	for _, s := range l.Series {

@@ -44,6 +44,18 @@ func (d *drawing) stroke(x1, y1, x2, y2 float64, class string) {
 	fmt.Fprintf(d, "<line x1=\"%s\" y1=\"%s\" x2=\"%s\" y2=\"%s\" class=\"%s\"/>\n", number(x1), number(y1), number(x2), number(y2), class)
 }
 
+// head writes the title and a note, and returns where the next line begins.
+func (d *drawing) head(title, note string) float64 {
+	y := float64(margin + 8)
+	d.text(margin, y, "start", "h", title)
+	y += line
+	if note != "" {
+		d.text(margin, y, "start", "m", note)
+		y += line
+	}
+	return y
+}
+
 // legend writes the names of the series in their colours and returns the height
 // that it took.
 func (d *drawing) legend(y float64, names []string) float64 {
