@@ -318,6 +318,7 @@ func TestCheckpointUserNamespace(t *testing.T) {
 	}
 	b.launch()
 	n := b.counts(2)
+	b.must(os.Mkdir(b.images(), 0o755)) // who restores reads them as another user
 	b.checkpoint()
 	b.restore()
 	b.counts(n)

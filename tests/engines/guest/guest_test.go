@@ -56,8 +56,8 @@ systemd-run --quiet --unit containerd containerd
 systemd-run --quiet --unit dockerd dockerd --bridge=none --iptables=false
 until docker version && ctr version; do sleep 0.3; done
 docker import /work/box.tar box
-docker save box | tee /work/saved.tar | ctr images import -
-podman load -i /work/saved.tar && podman tag localhost/box box
+docker save box | ctr images import -
+podman import -q /work/box.tar localhost/box
 `)
 }
 
