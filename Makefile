@@ -163,6 +163,11 @@ bench-net: tare-net ## compare tare-net with Debian's CNI plugins (as root, abou
 	@scripts/setup.sh test
 	$(GO) run ./tests/network/speed --hook $(abspath tare-net) --out docs/network.md
 
+.PHONY: bench-seccomp
+bench-seccomp: tare-seccomp ## what a filter costs a container's system calls (as root, about 1 minute)
+	@scripts/setup.sh test
+	$(GO) test ./internal/seccomp -run '^$$' -bench Filter -count 3
+
 .PHONY: network
 network: all ## run only the tests of the network hook (as root)
 	TARE=$(abspath $(TARE)) TARE_NET=$(abspath tare-net) $(GO) test -count=1 ./tests/network/...

@@ -4,6 +4,7 @@
 #include <linux/limits.h>
 
 #define MAX_DEPTH 64
+#define O_NOCTTY_ 0400
 #define AT_EMPTY_PATH_ 0x1000
 #define AT_SYMLINK_NOFOLLOW_ 0x100
 
@@ -81,9 +82,15 @@ static int copy_entry(struct ctx *c, int from, const char *name, int to, int dep
 		return r < 0 ? r : copy_owner(c, td, &st, 0);
 	}
 	case S_IFREG: {
-		owned_fd sf = sys_openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+		owned_fd sf = sys_openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY_, 0);
 		if (sf < 0)
 			return fail(c, STEP_OPEN, sf);
+		struct stat opened; /* what has been looked at may have been exchanged for a device */
+		r = sys_fstat(sf, &opened);
+		if (r < 0 || opened.st_dev != st.st_dev || opened.st_ino != st.st_ino) {
+			detail(c, name);
+			return fail(c, STEP_IDENTITY, r < 0 ? r : -EXDEV);
+		}
 		owned_fd tf = sys_openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 		if (tf < 0)
 			return fail(c, STEP_OPEN, tf);

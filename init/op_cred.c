@@ -64,7 +64,11 @@ HANDLER(stdio_owner)
 		struct stat st;
 		if (sys_fstat(fd, &st) < 0 || st.st_uid == (u32)op->num[STDIO_OWNER_UID])
 			continue;
-		if ((st.st_mode & S_IFMT) == S_IFCHR && dev_major(st.st_rdev) == 1 && dev_minor(st.st_rdev) == 3)
+		/* A device is the host's, or others use it, too: who were given the terminal of
+		 * an administrator could open it after the container. One of the container's own
+		 * devpts is its user's. */
+		int device = (st.st_mode & S_IFMT) == S_IFCHR || (st.st_mode & S_IFMT) == S_IFBLK;
+		if (device && (!(op->flags & FLAG_TERMINAL) || dev_major(st.st_rdev) == 1))
 			continue;
 		long r = sys5(__NR_fchownat, fd, "", op->num[STDIO_OWNER_UID], -1, AT_EMPTY_PATH_);
 		if (r < 0 && r != -EINVAL && r != -EPERM && r != -EROFS)

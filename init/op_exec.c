@@ -3,6 +3,7 @@
 
 #define AT_EACCESS_ 0x200
 #define X_OK 1
+#define O_NOCTTY_ 0400
 #define PASSWD_MAX (64l << 20) /* bytes */
 
 HANDLER(cwd_make)
@@ -74,8 +75,9 @@ HANDLER(home_find)
 	s.len = 0;
 	s.skip = 0;
 	(void)put_str(c->home, 0, sizeof c->home, "HOME=/");
-	/* From the root's descriptor: whatever is mounted there by now. */
-	owned_fd fd = open_in_root(c, "/etc/passwd", O_RDONLY | O_NONBLOCK);
+	/* From the root's descriptor: whatever is mounted there by now. If that is a
+	 * terminal, this leader of a session must not get it. */
+	owned_fd fd = open_in_root(c, "/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY_);
 	struct stat st;
 	if (fd < 0 || sys_fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > PASSWD_MAX)
 		return 0; /* no passwd file, no home; a device could be endless */
@@ -242,7 +244,7 @@ HANDLER(gate)
  * would stay ignored over execve; those with a handler are reset by it. */
 static void default_signals(void)
 {
-	static const u8 kept[] = {1, 2, 3, 13, 15, 17, 20, 21, 22, 32, 33, 34};
+	static const u8 kept[] = {1, 2, 3, 13, 15, 17, 18, 20, 21, 22, 32, 33, 34};
 	struct {
 		void *handler;
 		ulong flags;

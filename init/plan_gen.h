@@ -2,7 +2,7 @@
 #pragma once
 
 #define PLAN_MAGIC 0x314e414c50455241ull
-#define PLAN_ABI 0xc2c4e7e71f78e1efull
+#define PLAN_ABI 0x40d0dae401bf473bull
 #define PLAN_HEADER_SIZE 64
 #define PLAN_OP_SIZE 64
 #define PLAN_MAX_SIZE 16777216
@@ -407,6 +407,7 @@ enum {
 	FLAG_CLOSE = 0x80000,
 	FLAG_BIND = 0x100000,
 	FLAG_STATE_PREPARED = 0x1000000,
+	FLAG_TERMINAL = 0x4000000,
 };
 
 enum plan_kind { KIND_NONE, KIND_STR, KIND_STR_OPT, KIND_LIST, KIND_BYTES, KIND_NUM, KIND_SLOT_IN, KIND_SLOT_OPT, KIND_SLOT_OUT };
@@ -440,7 +441,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_NETDEV_MOVE] = {0, 2, 2, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, KIND_STR, 0}, {0, 0}},
 	[OP_HOOK] = {0, 5, 5, 0, 0x400, {KIND_NUM, KIND_NUM, 0, 0}, {KIND_STR, KIND_STR, 0}, {KIND_LIST, KIND_LIST}},
 	[OP_TARGET_OPEN] = {0, 0, 0, 0, 0x0, {KIND_NUM, KIND_NUM, KIND_SLOT_OUT, 0}, {0, 0, 0}, {0, 0}},
-	[OP_CGROUP_OPEN] = {0, 0, 0, 0, 0x0, {KIND_SLOT_OUT, 0, 0, 0}, {KIND_STR, KIND_STR, KIND_STR_OPT}, {0, 0}},
+	[OP_CGROUP_OPEN] = {0, 0, 0, 0, 0x8000000, {KIND_SLOT_OUT, 0, 0, 0}, {KIND_STR, KIND_STR, KIND_STR_OPT}, {0, 0}},
 	[OP_ROOT_OPEN] = {0, 0, 0, 0, 0x0, {KIND_NUM, KIND_SLOT_OUT, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_CONSOLE_OPEN] = {0, 0, 0, 0, 0x0, {KIND_SLOT_OUT, 0, 0, 0}, {KIND_STR_OPT, 0, 0}, {0, 0}},
 	[OP_SPAWN_AFFINITY] = {0, 0, 0, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {KIND_BYTES, 0}},
@@ -492,7 +493,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_IO_PRIORITY] = {1, 7, 7, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_AFFINITY] = {1, 7, 8, 0, 0x1, {0, 0, 0, 0}, {KIND_STR_OPT, 0, 0}, {KIND_BYTES, 0}},
 	[OP_MEMORY_POLICY] = {1, 7, 7, 0, 0x0, {KIND_NUM, 0, 0, 0}, {KIND_STR, 0, 0}, {KIND_BYTES, 0}},
-	[OP_STDIO_OWNER] = {1, 7, 7, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
+	[OP_STDIO_OWNER] = {1, 7, 7, 0, 0x4000000, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_LSM_EXEC] = {1, 2, 8, 0, 0x80000, {0, 0, 0, 0}, {KIND_STR, KIND_STR, 0}, {0, 0}},
 	[OP_NO_NEW_PRIVS] = {1, 8, 8, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_SECCOMP] = {1, 8, 10, 0, 0x0, {KIND_NUM, 0, 0, 0}, {0, 0, 0}, {KIND_BYTES, 0}},

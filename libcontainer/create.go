@@ -218,9 +218,9 @@ func fillRecord(rec *state.Record, o *CreateOptions, spec *specs.Spec, res *spec
 	recordRdt(rec, res.RdtGroups)
 	if res.HostMounts {
 		rec.HostMounts, rec.MountNS = true, res.MountNS
-		_ = inMountNS(rec.MountNS, func() error {
+		_ = inMountNS(rec.MountNS, func(proc int) error {
 			rec.MountsAt = realPath(rec.Rootfs)
-			rec.MountsBefore = mountsAt(rec.MountsAt)
+			rec.MountsBefore = mountsAt(proc, rec.MountsAt)
 			return nil
 		})
 	}

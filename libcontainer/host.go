@@ -172,7 +172,8 @@ func (h *host) prepare(op *plan.Op) (int, error) {
 	case plan.OpTargetOpen:
 		return openTarget(op.TargetOpenArgs())
 	case plan.OpCgroupOpen:
-		return openCgroup(op.CgroupOpenArgs())
+		dir, file := op.CgroupOpenArgs()
+		return openCgroup(dir, file, op.Has(plan.FlagDetached))
 	case plan.OpRootOpen:
 		return openRoot(op.RootOpenArgs(), h.rec.PidStart)
 	case plan.OpConsoleOpen:

@@ -17,11 +17,18 @@ import (
 // is not listed is inherited, one with a path is joined) is mounted where others
 // are. All of it lies below one mount, that of its root, and goes with it.
 
-// inMountNS runs f in the mount namespace at path, or here when that is empty.
-// The thread that enters the namespace ends with the goroutine.
-func inMountNS(path string, f func() error) error {
+// inMountNS runs f in the mount namespace at path, or here when that is empty. What
+// f gets is the host's procfs: in there everything may be the container's, what is at
+// /proc too, which could be a pipe and never end. The thread that enters the namespace
+// ends with the goroutine.
+func inMountNS(path string, f func(proc int) error) error {
+	proc, err := unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open /proc: %w", err)
+	}
+	defer unix.Close(proc)
 	if path == "" {
-		return f()
+		return f(proc)
 	}
 	ns, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -40,17 +47,23 @@ func inMountNS(path string, f func() error) error {
 			done <- fmt.Errorf("enter mount namespace %s: %w", path, err)
 			return
 		}
-		done <- f()
+		done <- f(proc)
 	}()
 	return <-done
 }
 
 // mountsAt counts the mounts of the calling thread's namespace at exactly this
 // path.
-func mountsAt(path string) int {
+func mountsAt(proc int, path string) int {
+	fd, err := unix.Openat(proc, "thread-self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0
+	}
+	defer unix.Close(fd)
+	text, _ := sys.ReadAll(fd, 1<<30) // what cannot be read is not there
 	n := 0
 	escaped := strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`).Replace(path)
-	for _, line := range strings.Split(sys.Text("/proc/thread-self/mountinfo"), "\n") {
+	for _, line := range strings.Split(string(text), "\n") {
 		if f := strings.Fields(line); len(f) > 4 && f[4] == escaped {
 			n++
 		}
@@ -79,8 +92,8 @@ func removeHostMounts(rec *state.Record) error {
 	if !rec.HostMounts {
 		return nil
 	}
-	err := inMountNS(rec.MountNS, func() error {
-		for n := mountsAt(rec.MountsAt); n > rec.MountsBefore; n-- {
+	err := inMountNS(rec.MountNS, func(proc int) error {
+		for n := mountsAt(proc, rec.MountsAt); n > rec.MountsBefore; n-- {
 			if err := unix.Unmount(rec.MountsAt, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
 				return fmt.Errorf("unmount %s: %w", rec.MountsAt, err)
 			}

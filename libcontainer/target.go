@@ -35,7 +35,20 @@ func findTarget(rec *state.Record, o *ExecOptions, ownUserNS bool) (specconv.Tar
 	if t.Cgroups, err = targetCgroups(rec, subs); err != nil {
 		return t, err
 	}
+	for i := range t.Cgroups {
+		t.Tight = t.Tight || t.Cgroups[i].V2 && tight(t.Cgroups[i].Mount+t.Cgroups[i].Path)
+	}
 	return t, nil
+}
+
+// tight says that a v2 cgroup has no room for two more processes.
+func tight(dir string) bool {
+	limit, err := strconv.Atoi(strings.TrimSpace(sys.Text(dir + "/pids.max")))
+	if err != nil { // no limit, or no controller
+		return false
+	}
+	now, err := strconv.Atoi(strings.TrimSpace(sys.Text(dir + "/pids.current")))
+	return err == nil && now+2 > limit
 }
 
 // subCgroups reads --cgroup: "PATH", or "CONTROLLER[,CONTROLLER...]:PATH" more
@@ -150,8 +163,9 @@ func openTarget(pid int, start uint64) (int, error) {
 }
 
 // openCgroup opens a cgroup's file for writing, or the directory itself. Neither
-// is made: where a --cgroup does not exist, it is a mistake.
-func openCgroup(dir, file string) (int, error) {
+// is made: where a --cgroup does not exist, it is a mistake. A detached directory is
+// a read-only mount of its own, above which there is nothing.
+func openCgroup(dir, file string, detached bool) (int, error) {
 	name, flags := dir, unix.O_PATH|unix.O_DIRECTORY
 	magic := int64(unix.CGROUP2_SUPER_MAGIC)
 	if file != "" {
@@ -166,7 +180,20 @@ func openCgroup(dir, file string) (int, error) {
 		unix.Close(fd)
 		return -1, fmt.Errorf("%s is not on a cgroup file system", name)
 	}
-	return fd, nil
+	if !detached {
+		return fd, nil
+	}
+	defer unix.Close(fd)
+	tree, err := unix.OpenTree(fd, "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return -1, &fs.PathError{Op: "open_tree", Path: name, Err: err}
+	}
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC}
+	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr); err != nil {
+		unix.Close(tree)
+		return -1, &fs.PathError{Op: "mount_setattr", Path: name, Err: err}
+	}
+	return tree, nil
 }
 
 // openRoot opens the root directory of a process, which is proven to be the one

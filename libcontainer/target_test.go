@@ -99,7 +99,7 @@ func TestOpenCgroupProvesFileSystem(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{"tasks", ""} {
-		if fd, err := openCgroup(dir, file); err == nil {
+		if fd, err := openCgroup(dir, file, false); err == nil {
 			unix.Close(fd)
 			t.Errorf("%q of a directory elsewhere was opened", file)
 		}

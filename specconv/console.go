@@ -58,3 +58,12 @@ func (c *compiler) emitPidfdSend(kind string) {
 		c.add(plan.PidfdSend(c.PidfdSocket, kind))
 	}
 }
+
+// emitStdioOwner lets the user open the standard streams again, as /dev/stdout.
+func (c *compiler) emitStdioOwner() {
+	var flags uint32
+	if c.Spec.Process.Terminal {
+		flags = plan.FlagTerminal
+	}
+	c.add(plan.StdioOwner("process.user.uid", c.Spec.Process.User.UID, flags))
+}

@@ -21,6 +21,8 @@ type Target struct {
 	SharesUserNS bool
 	// NewKeyring says that the container has a session keyring of its own.
 	NewKeyring bool
+	// Tight says that a limit of processes has room for one more and no second one.
+	Tight bool
 	// RdtGroups are the resctrl directories to join.
 	RdtGroups []string
 }
@@ -91,20 +93,23 @@ func CompileExec(in ExecInput) (*Result, error) {
 	c.ns = c.readNamespaces()
 
 	// prepare
-	e := &execCompiler{compiler: c, target: &in.Target}
+	e := &execCompiler{compiler: c, target: &in.Target, fork: c.ns.own(plan.NewPID)}
+	// Only the host's root can show a process of the container a directory without
+	// showing what lies above it.
+	e.late = e.fork && in.Target.Tight && c.privileged() && c.Facts.Kernel(5, 12)
 	e.emitTarget()
 	c.emitConsoleOpen()
 	initial := e.readAffinity()
 
 	// spawn: on v2 it is in its cgroup from the beginning, so that the CPUs that it
-	// is to begin on are set before. Where it forks, only the sibling is.
+	// is to begin on are set before. Where there is no room for a process and its
+	// sibling, only the latter is.
 	if initial != nil {
 		c.add(*initial)
 	}
 	c.cgroups = in.Target.Cgroups
-	fork := c.ns.own(plan.NewPID)
 	born := e.unified()
-	if fork {
+	if e.late {
 		born = plan.NoSlot
 	}
 	c.add(plan.Spawn("linux.namespaces", 0, born))
@@ -112,7 +117,7 @@ func CompileExec(in ExecInput) (*Result, error) {
 	// enter: cgroups, with them the CPUs, and the OOM score as the host's root, then
 	// the namespaces.
 	c.add(plan.FdSeal(3 + c.PreserveFDs))
-	if !fork {
+	if !e.fork {
 		e.emitJoin()
 	}
 	c.emitOwnFiles(shape{})
@@ -132,7 +137,7 @@ func CompileExec(in ExecInput) (*Result, error) {
 	c.emitIOPriority()
 	c.emitPersonality()
 	c.emitMemoryPolicy()
-	c.add(plan.StdioOwner("process.user.uid", c.Spec.Process.User.UID))
+	c.emitStdioOwner()
 	c.emitLock(false)
 	c.emitPidfdSend("setns")
 	if len(in.Target.RdtGroups) > 0 || in.PidfdSocket != "" {
@@ -163,6 +168,8 @@ type execCompiler struct {
 	root   plan.Slot // of a container without a mount namespace
 	cpus   *specs.CPUAffinity
 	final  []byte
+	fork   bool // a sibling goes on
+	late   bool // only it is ever in the v2 cgroup
 }
 
 // emitTarget opens all that leads into the container.
@@ -182,7 +189,13 @@ func (e *execCompiler) emitTarget() {
 		}
 		slot := e.plan.NewSlot("cgroup-" + label)
 		e.cgroupSlots = append(e.cgroupSlots, slot)
-		e.add(plan.CgroupOpen("linux.cgroupsPath", label, g.Mount+g.Path, open, slot))
+		op := plan.CgroupOpen("linux.cgroupsPath", label, g.Mount+g.Path, open, slot)
+		if g.V2 && e.late {
+			// The sibling has it open for a moment, in the container's pid namespace: who
+			// may trace it there must not find the way to the host (CVE-2024-21626).
+			op.Flags |= plan.FlagDetached
+		}
+		e.add(op)
 	}
 }
 
@@ -205,8 +218,8 @@ func (e *execCompiler) emitJoin() {
 
 // emitEnter joins every namespace that the config lists, whether the container
 // made it or joined it. The pid namespace holds for children only, so that a
-// sibling goes on; it alone is in the container's cgroups, so that a limit of
-// processes need not have place for two.
+// sibling goes on; it alone joins the container's cgroups of v1, and where it
+// matters those of v2, so that a limit of processes need not have room for two.
 func (e *execCompiler) emitEnter() {
 	var types uint64
 	for _, t := range nsTypes {
@@ -217,17 +230,16 @@ func (e *execCompiler) emitEnter() {
 	if e.target.SharesUserNS {
 		types &^= plan.NewUser
 	}
-	fork := types&plan.NewPID != 0
 	first, last := types, uint64(0)
 	p := e.Spec.Process
 	labels := p.ApparmorProfile != "" || p.SelinuxLabel != ""
 	switch {
-	case labels && fork:
+	case labels && e.fork:
 		// A label is written while the host's /proc is still the one at hand.
 		first, last = plan.NewPID, types&^plan.NewPID
 	case labels:
 		first, last = 0, types
-	case fork && e.unified() != plan.NoSlot:
+	case e.late:
 		// Nobody gets into a v2 cgroup from behind the cgroup namespace, nor as a user
 		// who does not own it. All else is entered before, so that no process of the
 		// container meets one with a way back to the host.
@@ -238,8 +250,12 @@ func (e *execCompiler) emitEnter() {
 		first, last = types&^last, types&last
 	}
 	e.enter(first, e.target.Pid, last == 0)
-	if fork {
-		e.add(plan.Fork("linux.namespaces", 0, e.unified()))
+	if e.fork {
+		into := plan.NoSlot
+		if e.late {
+			into = e.unified()
+		}
+		e.add(plan.Fork("linux.namespaces", 0, into))
 		e.emitJoin()
 	}
 	if labels {

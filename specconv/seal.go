@@ -46,7 +46,7 @@ func (c *compiler) emitSeal(mounts []mount) {
 	c.emitIOPriority()
 	c.emitPersonality()
 	c.emitMemoryPolicy()
-	c.add(plan.StdioOwner("process.user.uid", c.Spec.Process.User.UID))
+	c.emitStdioOwner()
 }
 
 func (c *compiler) checkCovered(f, p string) bool {

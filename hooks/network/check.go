@@ -173,7 +173,7 @@ func (e *Engine) checkNetwork(name string) (out []string) {
 	if m.Firewall != "none" && !m.Network.Internal {
 		out = append(out, ipt.Dropping(m.Bridge)...)
 		if m.Bridge != "" && nft.FirewalldRejects(m.Bridge) {
-			out = append(out, fmt.Sprintf("firewalld rejects what leaves %s: firewall-cmd --permanent --zone=trusted --add-interface=%[1]s; firewall-cmd --reload", m.Bridge))
+			out = append(out, fmt.Sprintf("firewalld rejects what leaves %s: firewall-cmd --zone=trusted --add-interface=%[1]s, and again with --permanent", m.Bridge))
 		}
 	}
 	return out

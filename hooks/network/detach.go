@@ -173,13 +173,14 @@ func (e *Engine) removeLinks(a *record.Attachment) error {
 // host: a client that has asked before would be answered by nobody, for as long
 // as it goes on asking.
 func (e *Engine) forgetUDP(ports []config.Port) error {
+	var udp []link.Ports
 	for _, p := range ports {
-		if p.Proto != "udp" {
-			continue
+		if p.Proto == "udp" {
+			udp = append(udp, link.Ports{First: p.Host, Count: p.Count})
 		}
-		if err := link.ForgetUDP(p.Host, p.Count); err != nil {
-			return fmt.Errorf("conntrack: %w", err)
-		}
+	}
+	if err := link.ForgetUDP(udp); err != nil {
+		return fmt.Errorf("conntrack: %w", err)
 	}
 	return nil
 }

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0xc2c4e7e71f78e1ef
+const abiHash uint64 = 0x40d0dae401bf473b

@@ -132,8 +132,8 @@ func MemoryPolicy(field, mode string, value uint64, nodes []byte) Op {
 }
 
 // StdioOwner gives the standard streams to a user, as far as the kernel lets.
-func StdioOwner(field string, uid uint32) Op {
-	return Op{Code: OpStdioOwner, Field: field, Num: [4]uint64{uint64(uid)}}
+func StdioOwner(field string, uid uint32, flags uint32) Op {
+	return Op{Code: OpStdioOwner, Field: field, Flags: flags, Num: [4]uint64{uint64(uid)}}
 }
 
 // LsmExec writes a label to a file of /proc/thread-self/attr.

@@ -59,7 +59,7 @@ func CHeader() string {
 	}{{"IGNORE", FlagIgnore}, {"RECURSIVE", FlagRecursive}, {"MAKE_DIR", FlagMakeDir}, {"MAKE_FILE", FlagMakeFile}, {"REAL_DIR", FlagRealDir},
 		{"COPY_UP", FlagCopyUp}, {"LEGACY", FlagLegacy}, {"V2", FlagV2}, {"KEEP_GROUPS", FlagKeepGroups}, {"SUPERBLOCK", FlagFlagsSet},
 		{"PARENT_PRIVATE", FlagParentPriv}, {"PRIVATE", FlagPrivate}, {"KEEP_MODE", FlagKeepMode},
-		{"CLOSE", FlagClose}, {"BIND", FlagBind}, {"STATE_PREPARED", FlagPrepared}} {
+		{"CLOSE", FlagClose}, {"BIND", FlagBind}, {"STATE_PREPARED", FlagPrepared}, {"TERMINAL", FlagTerminal}} {
 		p("\tFLAG_%s = %#x,\n", f.n, f.v)
 	}
 	p("};\n\nenum plan_kind { KIND_NONE, KIND_STR, KIND_STR_OPT, KIND_LIST, KIND_BYTES, KIND_NUM, KIND_SLOT_IN, KIND_SLOT_OPT, KIND_SLOT_OUT };\n\n")

@@ -185,6 +185,8 @@ const (
 	FlagForeign    uint32 = 1 << 23 // it must not be the runtime's own
 	FlagPrepared   uint32 = 1 << 24 // by an op before
 	FlagProcess    uint32 = 1 << 25 // with the spawned process in it
+	FlagTerminal   uint32 = 1 << 26 // it is a terminal of the container's own
+	FlagDetached   uint32 = 1 << 27 // read-only, and nothing above it can be reached
 )
 
 // Written out, not composed: then the whole table is data of the binary, and

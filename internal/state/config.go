@@ -42,6 +42,10 @@ func (s *Store) readWhole(id string, settled bool) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := ownRecord(fd, path); err != nil {
+			syscall.Close(fd)
+			return nil, err
+		}
 		if settled {
 			err = flockWithin(fd, lockWait)
 			if err == nil && !same(fd, path) { // replaced by the one we waited for

@@ -203,6 +203,10 @@ func (s *Store) load(id, ext string, lock bool) (*Record, error) {
 			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 		}
 		r := &Record{store: s, fd: fd}
+		if err := ownRecord(fd, path); err != nil {
+			r.Unlock()
+			return nil, err
+		}
 		if lock {
 			if err := flockWithin(fd, lockWait); err != nil {
 				r.Unlock()
@@ -241,6 +245,23 @@ func (s *Store) load(id, ext string, lock bool) (*Record, error) {
 		}
 		return r, nil
 	}
+}
+
+// ownRecord refuses what somebody else has put there: a record has hooks to run, and
+// processes and directories to be removed, and root may have been pointed at the state
+// root of a user (--root).
+func ownRecord(fd int, path string) error {
+	var st syscall.Stat_t
+	if err := syscall.Fstat(fd, &st); err != nil {
+		return &fs.PathError{Op: "fstat", Path: path, Err: err}
+	}
+	if st.Mode&syscall.S_IFMT != syscall.S_IFREG {
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	if uid := syscall.Geteuid(); int(st.Uid) != uid {
+		return fmt.Errorf("%s belongs to user %d, and this is user %d: only who has created a container may manage it", path, st.Uid, uid)
+	}
+	return nil
 }
 
 func same(fd int, path string) bool {

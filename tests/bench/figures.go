@@ -32,6 +32,18 @@ func spreadOf(v variant, c command, mode regime) func(*report, string) float64 {
 	}
 }
 
+// worstSpread returns the greatest of these among the commands on the default
+// bundle.
+func worstSpread(r *report, name string) float64 {
+	worst := math.NaN()
+	for _, c := range append([]command{cmdRun, cmdExec}, lifecycleCommands...) {
+		if x := spreadOf(defaultBundle, c, isolated)(r, name); !math.IsNaN(x) && !(x <= worst) { // NaN is worse than nothing
+			worst = x
+		}
+	}
+	return worst
+}
+
 // memoryOf returns one of the memory figures; 0 is not measured.
 func memoryOf(pick func(*memoryFacts) int) func(*report, string) float64 {
 	return func(r *report, name string) float64 {

@@ -76,7 +76,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	flags.BoolVar(&o.quick, "quick", false, "few rounds and no search for the smallest memory limit")
 	flags.BoolVar(&o.check, "check", false, "exit with status 1 when a budget is missed")
 	flags.StringVar(&o.floor, "floor", "", "`FILE` of the C program that is the floor of run (make floor)")
-	flags.StringVar(&o.out, "out", "", "write the tables as markdown to `FILE`")
+	flags.StringVar(&o.out, "out", "", "write the tables as markdown to `FILE`, and charts beside it")
 	flags.StringVar(&o.json, "json", "", "write every sample as JSON to `FILE`")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -175,6 +175,12 @@ func (b *bench) measure(ctx context.Context, o options) (*report, error) {
 		},
 		func() error { return b.measureMemory(ctx, r, !o.quick) },
 		func() error { return b.measureTraces(ctx, r) },
+		func() error {
+			if len(o.underTest) == 0 {
+				return nil
+			}
+			return b.measureProfile(ctx, r, o.underTest[0], o.quick)
+		},
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

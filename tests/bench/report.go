@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/tare-oci/tare/tests/cgroupview"
@@ -26,6 +27,8 @@ type report struct {
 	UnderTest string        `json:"underTest"` // empty when only peers were measured
 	Reference string        `json:"reference"` // the peer that ratios are taken to
 	Rounds    int           `json:"rounds"`
+	// Load is the load average of a minute before the first measurement.
+	Load float64 `json:"load"`
 
 	Series     []series                                    `json:"series"`
 	Memory     map[string]*memoryFacts                     `json:"memory"`
@@ -33,8 +36,26 @@ type report struct {
 	Contention []contention                                `json:"contention"`
 	Populated  []populated                                 `json:"populated"` // of the runtime under test
 	Loop       *loop                                       `json:"execLoop"`
+	Profiles   map[command]*profile                        `json:"profiles"` // of the runtime under test
 	Refused    []refusal                                   `json:"refused"`
 	Notes      []string                                    `json:"notes"`
+}
+
+// busyLoad is the load for each core above which a machine is not quiet.
+const busyLoad = 0.5
+
+// loadAverage returns the load average of the last minute, 0 when it is unknown.
+func loadAverage() float64 {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	word, _, _ := strings.Cut(string(text), " ")
+	load, err := strconv.ParseFloat(word, 64)
+	if err != nil {
+		return 0
+	}
+	return load
 }
 
 // newReport describes the host. It names no machine.
@@ -45,7 +66,7 @@ func newReport(b *bench, rounds int) (*report, error) {
 	}
 	return &report{
 		Kernel: unix.ByteSliceToString(uts.Release[:]), Cores: runtime.NumCPU(), Arch: runtime.GOARCH, Cgroups: cgroupview.Layout(),
-		Payload: b.fs.payload.kind, Runtimes: b.runtimes, Reference: b.reference.Name, Rounds: rounds,
+		Payload: b.fs.payload.kind, Runtimes: b.runtimes, Reference: b.reference.Name, Rounds: rounds, Load: loadAverage(),
 		Memory: map[string]*memoryFacts{}, Traces: map[string]map[command]*syscalltrace.Counts{},
 	}, nil
 }
@@ -74,6 +95,13 @@ func (r *report) facts() []string {
 	lines := []string{fmt.Sprintf("Linux %s, %s, %d cores, %s; payload: %s", r.Kernel, r.Arch, r.Cores, r.Cgroups, r.Payload)}
 	for _, rt := range r.Runtimes {
 		lines = append(lines, rt.Name+": "+rt.Version)
+	}
+	if r.Load > 0 {
+		line := fmt.Sprintf("load average before the first measurement: %.1f", r.Load)
+		if r.Load > busyLoad*float64(r.Cores) {
+			line += "; **others were at work on the machine**: the figures are rough"
+		}
+		lines = append(lines, line)
 	}
 	return append(lines, r.Notes...)
 }
@@ -112,7 +140,11 @@ func (r *report) text(w io.Writer) error {
 // stay out: they hold paths of this machine.
 func (r *report) writeMarkdown(path string) error {
 	var b strings.Builder
-	b.WriteString("# Benchmark\n\nWritten by `make bench`; do not edit.\n\n- " + strings.Join(r.facts(), "\n- ") + "\n")
+	b.WriteString("# Benchmark\n\nWritten by `make bench-report`; do not edit. [performance.md](performance.md) says what was done about the time.\n\n- " +
+		strings.Join(r.facts(), "\n- ") + "\n")
+	for _, d := range r.drawings() {
+		fmt.Fprintf(&b, "\n![%s](%s)\n", d.alt, d.name)
+	}
 	for _, t := range r.tables() {
 		if err := t.markdown(&b); err != nil {
 			return err
@@ -124,7 +156,10 @@ func (r *report) writeMarkdown(path string) error {
 			fmt.Fprintf(&b, "- %s: %s\n", f.Runtime, f.What)
 		}
 	}
-	return os.WriteFile(path, []byte(b.String()), 0o644)
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		return err
+	}
+	return r.writeCharts(path)
 }
 
 // writeJSON writes the report with every sample to path.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tare-oci/tare/tests/syscalltrace"
 )
@@ -12,7 +13,8 @@ func (r *report) tables() []table {
 	if r.UnderTest != "" {
 		out = append(out, r.budgetTable())
 	}
-	return append(out, r.floorTable(), r.contentionTable(), r.loopTable(), r.populatedTable(), r.timeTable(), r.peakTable(), r.memoryTable(), r.traceTable())
+	out = append(out, r.floorTable(), r.contentionTable(), r.loopTable(), r.populatedTable(), r.profileTable(), r.timeTable(), r.peakTable(), r.memoryTable(), r.traceTable())
+	return slices.DeleteFunc(out, func(t table) bool { return len(t.rows) == 0 })
 }
 
 // ratioTable has one row per command and bundle, and two columns for each

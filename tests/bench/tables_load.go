@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -75,4 +76,40 @@ func (r *report) populatedTable() table {
 		t.rows = append(t.rows, row)
 	}
 	return t
+}
+
+// profileTable divides the processor time of some commands.
+func (r *report) profileTable() table {
+	t := table{title: "Where the time goes", head: []string{"part"}}
+	if r.Profiles == nil {
+		return t
+	}
+	t.note = "Processor time of commands of " + r.UnderTest + " back to back, default bundle, by samples of a clock (perf), with their containers, without kernel threads."
+	total, kernel := []string{"ms of processor time"}, []string{"in the kernel"}
+	for _, c := range profiledCommands {
+		p := r.Profiles[c]
+		t.head = append(t.head, string(c))
+		if p == nil {
+			total, kernel = append(total, "-"), append(kernel, "-")
+			continue
+		}
+		total, kernel = append(total, figure(p.CPUMillis, "ms")), append(kernel, percentage(p.kernelShare()))
+	}
+	t.rows = append(t.rows, total, kernel)
+	for _, part := range profileParts {
+		row := []string{part}
+		for _, c := range profiledCommands {
+			row = append(row, percentage(r.Profiles[c].share(part)))
+		}
+		t.rows = append(t.rows, row)
+	}
+	return t
+}
+
+// percentage prints a share.
+func percentage(x float64) string {
+	if math.IsNaN(x) {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f %%", 100*x)
 }

@@ -97,7 +97,7 @@ func fullPlan() *plan.Plan {
 		plan.IOPriority("process.ioPriority", 2<<13|4),
 		plan.Affinity("process.execCPUAffinity", "0-1", []byte{3, 0, 0, 0, 0, 0, 0, 0}, 0),
 		plan.MemoryPolicy("linux.memoryPolicy", "MPOL_BIND", 2, []byte{1, 0, 0, 0, 0, 0, 0, 0}),
-		plan.StdioOwner("process.user", 1000),
+		plan.StdioOwner("process.user", 1000, plan.FlagTerminal),
 		plan.LsmExec("process.apparmorProfile", "apparmor/exec", "exec docker-default"),
 		plan.NoNewPrivs("process.noNewPrivileges"),
 		plan.Seccomp("linux.seccomp", []byte{6, 0, 0, 0, 0, 0, 255, 127}, 0),

@@ -139,7 +139,7 @@ func containerPlan(root, script string, change func(*plan.Plan)) *plan.Plan {
 		plan.Sysctl("linux.sysctl", "net/ipv4/ip_forward", "1"), plan.MaskPrepare("linux.maskedPaths"),
 		plan.PathReadonly("linux.readonlyPaths", "/proc/sys"), plan.PathMask("linux.maskedPaths", "/secret"),
 		plan.PathMask("linux.maskedPaths", "/full"), plan.PathMask("linux.maskedPaths", "/none"),
-		plan.Rlimit("process.rlimits", "RLIMIT_CORE", 4, 0, 0), plan.StdioOwner("process.user", 33),
+		plan.Rlimit("process.rlimits", "RLIMIT_CORE", 4, 0, 0), plan.StdioOwner("process.user", 33, 0),
 		plan.NoNewPrivs("process.noNewPrivileges"),
 		plan.Seccomp("linux.seccomp", []byte{6, 0, 0, 0, 0, 0, 255, 127}, 0), // return SECCOMP_RET_ALLOW
 		plan.CapsBound("process.capabilities", caps),

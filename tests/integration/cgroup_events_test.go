@@ -4,14 +4,12 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 )
 
 // The form of events --stats, as engines decode it.
@@ -318,82 +316,4 @@ func watching(b *box) bool {
 		}
 	}
 	return false
-}
-
-// TestStats: lines for a program, a table for a person.
-func TestStats(t *testing.T) {
-	if !isTare {
-		t.Skip("runc has no such command")
-	}
-	a := newShellBox(t, "while :; do :; done", memoryLimit(64<<20))
-	a.launch()
-	b := newBox(t, prober("quiet", "pause"))
-	b.root = a.root
-	b.launch()
-	r := a.ok("stats", "--no-stream", a.id, b.id)
-	var ids []string
-	for l := range strings.Lines(r.Stdout) {
-		var e struct {
-			Type, ID string
-			Time     time.Time
-			Data     map[string]any
-		}
-		a.must(json.Unmarshal([]byte(l), &e))
-		if e.Type != "stats" || time.Since(e.Time) > time.Minute || e.Data["memory"] == nil {
-			t.Errorf("a line %s", l)
-		}
-		ids = append(ids, e.ID)
-	}
-	expectList(t, "containers", ids, []string{a.id, b.id})
-	r = a.ok("stats", "--no-stream", "--format=table", "--interval=200ms")
-	rows := strings.Split(strings.TrimSpace(r.Stdout), "\n")
-	if len(rows) != 3 || !strings.HasPrefix(rows[0], "ID ") || !strings.HasPrefix(rows[1], a.id+" ") || !strings.HasPrefix(rows[2], b.id+" ") {
-		t.Fatalf("table:\n%s", r.Stdout)
-	}
-	busy, idle := strings.Fields(rows[1]), strings.Fields(rows[2])
-	if busy[1] == "0.0%" || idle[1] != "0.0%" || busy[3] != "64.0M" || idle[3] != "-" || busy[9] != "1" {
-		t.Errorf("table:\n%s", r.Stdout)
-	}
-	b.remove("--force")
-	a.refused([]string{"does not exist"}, "stats", a.id, b.id)
-	// It ends with the last container.
-	cmd, done := a.command("stats", "--interval=20ms")
-	a.must(cmd.Start())
-	a.kill("KILL")
-	_ = cmd.Wait()
-	expect(t, "exit code", done().Code, 0)
-	a.remove()
-}
-
-// TestStatsOnTerminal: the table is drawn again and again in its place.
-func TestStatsOnTerminal(t *testing.T) {
-	if !isTare {
-		t.Skip("runc has no such command")
-	}
-	b := newBox(t, prober("quiet", "pause"))
-	b.launch()
-	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	b.must(err)
-	terminal := os.NewFile(uintptr(fd), "ptmx")
-	defer terminal.Close()
-	b.must(unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	b.must(err)
-	other, err := os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
-	b.must(err)
-	cmd, _ := b.command("stats", "--interval=20ms", b.id)
-	cmd.Stdout = other
-	b.must(cmd.Start())
-	other.Close()
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	var text []byte
-	buf := make([]byte, 4096)
-	b.until("three tables", func() bool {
-		n, _ := unix.Read(fd, buf)
-		text = append(text, buf[:max(n, 0)]...)
-		return strings.Count(string(text), "\x1b[H\x1b[JID ") >= 3 && strings.Count(string(text), "\n"+b.id+" ") >= 3
-	})
-	b.kill("KILL")
-	_ = cmd.Wait()
-	expect(t, "exit code", cmd.ProcessState.ExitCode(), 0)
 }

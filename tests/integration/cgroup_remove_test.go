@@ -83,8 +83,12 @@ func TestRemoveStuck(t *testing.T) {
 	// Once it has been interrupted in vain, it waits for nothing but the answer.
 	b.ok("kill", b.id, "TERM")
 	b.until("the process to be stuck in the kernel", func() bool { return procState(b.pid) == "D" })
+	words := []string{"process " + strconv.Itoa(b.pid) + " (", "state D"}
+	if wchan := readText(t, procPath(b.pid, "wchan")); wchan != "0" {
+		words = append(words, "in "+wchan)
+	}
 	start := time.Now()
-	b.refused([]string{"process " + strconv.Itoa(b.pid), "state D"}, "delete", "--force", b.id)
+	b.refused(words, "delete", "--force", b.id)
 	if d := time.Since(start); d > 15*time.Second {
 		t.Errorf("delete took %v to give up", d)
 	}
@@ -272,9 +276,9 @@ func TestManyAtOnce(t *testing.T) {
 	cgroupsSettle(before, containers, boxes...)
 }
 
-// TestCgroupVanishes: a cgroup that somebody removes before the process is in it is
+// TestVanishingCgroup: a cgroup that somebody removes before the process is in it is
 // made again.
-func TestCgroupVanishes(t *testing.T) {
+func TestVanishingCgroup(t *testing.T) {
 	if !isTare {
 		t.Skip("runc fails where it loses the race")
 	}

@@ -33,6 +33,7 @@ func TestOneTask(t *testing.T) {
 		"sibling":          {userNamespace(100000)},
 		"sibling_listener": {userNamespace(100000), noNewPrivs, listener},
 		"time_namespace":   {withNamespace(specs.TimeNamespace, "")},
+		"hook":             {func(s *specs.Spec) { s.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{{Path: "/bin/true"}}} }},
 		"all":              {listener, noNewPrivs, userNamespace(100000), withNamespace(specs.TimeNamespace, "")},
 	} {
 		if booted && name != "listener" && name != "all" {

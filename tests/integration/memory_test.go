@@ -64,43 +64,6 @@ func TestPidsLimit(t *testing.T) {
 	}
 }
 
-// TestPidsLimitOfOne: what needs a second process or thread while a container is
-// made counts no more when its program runs.
-func TestPidsLimitOfOne(t *testing.T) {
-	if !isTare {
-		t.Skip("a runtime with threads does not fit")
-	}
-	for name, edits := range map[string][]func(*specs.Spec){
-		"user namespace":                         {userNamespace(100000)},
-		"time namespace":                         {withNamespace(specs.TimeNamespace, "")},
-		"hook":                                   {func(s *specs.Spec) { s.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{{Path: "/bin/true"}}} }},
-		"listener":                               {},
-		"listener, user namespace, no_new_privs": {userNamespace(100000), noNewPrivs},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBox(t, append(edits, prober("fork:1", "exit:3"))...)
-			b.onV2("pids") // or skip
-			b.own(100000)
-			if strings.Contains(name, "listener") {
-				socket := b.dir + "/agent"
-				newAgent(t, socket, goOn)
-				b.edit(notify(socket, "", "mkdirat"))
-			}
-			b.spec.Linux.Resources.Pids = &specs.LinuxPids{Limit: ptr(int64(1))}
-			r := b.run()
-			expect(t, "exit code of run", r.Code, 3)
-			expect(t, "errno of a fork", b.parse(r.Stdout).result("fork:1").Err, 11)
-			r = b.create()
-			expect(t, "pids.max before start", b.limit("pids", "pids.max"), "1")
-			b.start()
-			expect(t, "exit code", b.wait(), 3)
-			expect(t, "errno of a fork", b.parse(readText(t, r.outFile)).result("fork:1").Err, 11)
-			b.remove()
-			b.nothingLeft()
-		})
-	}
-}
-
 // TestCgroupsPath puts the container where it was told to, and removes what it made
 // and nothing else.
 func TestCgroupsPath(t *testing.T) {

@@ -95,8 +95,7 @@ func TestV1NetPriority(t *testing.T) {
 		}
 		return n
 	}
-	const least = 2 // each tries to connect to nobody
-	send := "busybox nc -w 1 10.9.7.2 9; busybox nc -w 1 10.9.7.2 9; true"
+	send := "busybox nc -w 1 10.9.7.2 9; true" // tries to connect to nobody
 	sender := func(priority uint32) *box {
 		b := newBox(t, withoutNamespace(specs.NetworkNamespace))
 		b.wrap = outside
@@ -119,7 +118,7 @@ func TestV1NetPriority(t *testing.T) {
 		}
 		for i := range before {
 			got := band(i) - before[i]
-			if i == int(priority) && got < least || i != int(priority) && i != 0 && got != 0 {
+			if i == int(priority) && got == 0 || i != int(priority) && i != 0 && got != 0 {
 				t.Errorf("with priority %d: %d packets in the band of priority %d", priority, got, i)
 			}
 		}
@@ -138,7 +137,7 @@ func TestV1NetPriority(t *testing.T) {
 	before := [2]int{band(4), band(6)}
 	b.put("go", "", 0o644)
 	expect(t, "exit code", b.wait(), 0)
-	if old, now := band(4)-before[0], band(6)-before[1]; old != 0 || now < least {
+	if old, now := band(4)-before[0], band(6)-before[1]; old != 0 || now == 0 {
 		t.Errorf("after an update from 4 to 6: %d packets with 4, %d with 6", old, now)
 	}
 	b.remove()

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // belowCgroup makes a cgroup for the containers of a test, with its controllers
@@ -32,7 +34,7 @@ func belowCgroup(t *testing.T, path string, values map[string]string) {
 // has memory.low, which is reservation, or memory.min keeps its page cache, and
 // one without loses it to the other.
 func TestV2MemoryProtection(t *testing.T) {
-	const mine, limit = 12 << 20, 32 << 20
+	const mine, limit = 8 << 20, 24 << 20
 	belowCgroup(t, "/tare-protection", map[string]string{"memory.max": strconv.Itoa(limit)})
 	left := map[string]int64{}
 	for _, protection := range []string{"none", "memory.low", "memory.min"} {
@@ -41,9 +43,9 @@ func TestV2MemoryProtection(t *testing.T) {
 		b.spec.Linux.CgroupsPath = "/tare-protection/kept"
 		switch protection {
 		case "memory.low":
-			b.spec.Linux.Resources.Memory = &specs.LinuxMemory{Reservation: ptr(int64(24 << 20))}
+			b.spec.Linux.Resources.Memory = &specs.LinuxMemory{Reservation: ptr(int64(16 << 20))}
 		case "memory.min":
-			b.spec.Linux.Resources.Unified = map[string]string{"memory.min": "24M"}
+			b.spec.Linux.Resources.Unified = map[string]string{"memory.min": "16M"}
 		}
 		// The pages of a file belong to whoever reads it first after it left the cache.
 		b.put("data", strings.Repeat("x", mine), 0o644)
@@ -57,7 +59,7 @@ func TestV2MemoryProtection(t *testing.T) {
 		hog := newV2Box(t)
 		hog.shared = true
 		hog.spec.Linux.CgroupsPath = "/tare-protection/hog"
-		hog.shellOf("dd if=/dev/zero of=/big bs=1M count=40 2>/dev/null && cat /big >/dev/null; echo $?")
+		hog.shellOf("dd if=/dev/zero of=/big bs=1M count=32 2>/dev/null && cat /big >/dev/null; echo $?")
 		hog.allow = append(hog.allow, "big")
 		expect(t, "the other's output", hog.run().Stdout, "0\n")
 		left[protection] = b.counter("memory.stat", "file")
@@ -119,11 +121,11 @@ func TestV2CPUBurst(t *testing.T) {
 	}
 }
 
-// nullDisk loads a block device that needs 5 ms for each operation, does one at a
+// nullDisk loads a block device that needs 20 ms for each operation, does one at a
 // time and keeps nothing: on a disk that is never busy nobody has to share.
 func nullDisk(t *testing.T) (major, minor int64) {
 	t.Helper()
-	hostRun(t, "modprobe", "null_blk", "nr_devices=1", "queue_mode=2", "irqmode=2", "completion_nsec=5000000", "hw_queue_depth=1", "submit_queues=1", "gb=1")
+	hostRun(t, "modprobe", "null_blk", "nr_devices=1", "queue_mode=2", "irqmode=2", "completion_nsec=20000000", "hw_queue_depth=1", "submit_queues=1", "gb=1")
 	t.Cleanup(func() { hostRun(t, "rmmod", "null_blk") })
 	if _, err := fmt.Sscanf(readText(t, "/sys/block/nullb0/dev"), "%d:%d", &major, &minor); err != nil {
 		t.Fatal(err)
@@ -132,7 +134,7 @@ func nullDisk(t *testing.T) (major, minor int64) {
 }
 
 // readers are two containers that read the disk as fast as they may. What they
-// have been given in three seconds comes back.
+// have been given in four seconds comes back.
 func readers(t *testing.T, major, minor int64, edits [2]func(*specs.LinuxResources)) (reads [2]int64) {
 	t.Helper()
 	var boxes [2]*box
@@ -160,7 +162,7 @@ func readers(t *testing.T, major, minor int64, edits [2]func(*specs.LinuxResourc
 		return 0
 	}
 	for _, b := range boxes {
-		b.until("the first reads", func() bool { return count(b) > 10 })
+		b.until("the first reads", func() bool { return count(b) > 3 })
 	}
 	before := [2]int64{count(boxes[0]), count(boxes[1])}
 	time.Sleep(4 * time.Second)
@@ -194,11 +196,11 @@ func TestV2IOShares(t *testing.T) {
 	hostRun(t, "modprobe", "bfq")
 	// Without the guesses about who is interactive, which change weights.
 	hostRun(t, "sh", "-c", "echo bfq >/sys/block/nullb0/queue/scheduler; echo 0 >/sys/block/nullb0/queue/iosched/low_latency")
-	check("BFQ, 100 and 100", readers(t, major, minor, [2]func(*specs.LinuxResources){weight(100), weight(100)}), 0.6, 1.7)
+	check("BFQ, 100 and 100", readers(t, major, minor, [2]func(*specs.LinuxResources){weight(100), weight(100)}), 0.5, 2)
 	check("BFQ, 100 and 800", readers(t, major, minor, [2]func(*specs.LinuxResources){weight(100), weight(800)}), 3, 16)
 	hostRun(t, "sh", "-c", "echo none >/sys/block/nullb0/queue/scheduler")
 	adjust(t, v2Root+"/io.cost.qos", fmt.Sprintf("%d:%d enable=1 ctrl=user min=100.00 max=100.00", major, minor), fmt.Sprintf("%d:%d enable=0", major, minor))
-	adjust(t, v2Root+"/io.cost.model", fmt.Sprintf("%d:%d ctrl=user model=linear rbps=409600 rseqiops=100 rrandiops=100 wbps=409600 wseqiops=100 wrandiops=100", major, minor),
+	adjust(t, v2Root+"/io.cost.model", fmt.Sprintf("%d:%d ctrl=user model=linear rbps=163840 rseqiops=40 rrandiops=40 wbps=163840 wseqiops=40 wrandiops=40", major, minor),
 		fmt.Sprintf("%d:%d ctrl=auto", major, minor))
 	check("io.cost, 100 and 800", readers(t, major, minor, [2]func(*specs.LinuxResources){unified("100"), unified("800")}), 3, 16)
 }
@@ -251,4 +253,64 @@ func TestV2ThreadedInside(t *testing.T) {
 	expect(t, "how it ended", b.wait(), 137)
 	b.remove()
 	b.nothingLeft()
+}
+
+// TestV2ExecTight: where a limit has room for one process only, the one that is run
+// is born into the cgroup from within the container's pid namespace. A frozen
+// cgroup makes it wait there, before it has done anything; who may trace it finds
+// the container's own cgroup, read-only, and nothing above.
+func TestV2ExecTight(t *testing.T) {
+	for name, edit := range map[string]func(*specs.Spec){"plain": func(*specs.Spec) {}, "user namespace": userNamespace(100000)} {
+		b := newV2Box(t, edit, withNamespace(specs.CgroupNamespace, ""), prober("quiet", "pause"))
+		b.spec.Linux.Resources.Pids = &specs.LinuxPids{Limit: ptr(int64(2))}
+		b.launch()
+		b.ok("pause", b.id)
+		cmd, done := b.command("exec", "--ignore-paused", b.id, "/prober", "quiet", "exit:5")
+		b.must(cmd.Start())
+		end := make(chan struct{})
+		go func() { _ = cmd.Wait(); close(end) }()
+		b.until("the second process", func() bool { return len(strings.Fields(b.value("cgroup.procs"))) == 2 })
+		found := 0
+		for _, pid := range strings.Fields(b.value("cgroup.procs")) {
+			if pid == strconv.Itoa(b.pid) {
+				continue
+			}
+			its, err1 := os.Readlink(procPath(b.pid, "ns/pid"))
+			own, err2 := os.Readlink("/proc/" + pid + "/ns/pid")
+			if err1 != nil || err2 != nil || its != own {
+				t.Errorf("%s: the pid namespaces are %s and %s", name, its, own)
+			}
+			for _, link := range []string{"cwd", "root"} {
+				if to, err := os.Stat("/proc/" + pid + "/" + link); err == nil {
+					if root, err := os.Stat(procPath(b.pid, "root")); err != nil || !os.SameFile(to, root) {
+						t.Errorf("%s: its %s is not the container's root", name, link)
+					}
+				}
+			}
+			for _, fd := range mustGlob(t, "/proc/"+pid+"/fd/*") {
+				open, err := os.Stat(fd)
+				if err != nil || !open.IsDir() {
+					continue
+				}
+				found++
+				above, err := os.Stat(fd + "/..")
+				if err != nil || !os.SameFile(open, above) {
+					t.Errorf("%s: from descriptor %s a way leads up", name, fd)
+				}
+				if limit := strings.TrimSpace(readText(t, fd+"/pids.max")); limit != "2" {
+					t.Errorf("%s: descriptor %s has the limit %q", name, fd, limit)
+				}
+				if err := os.WriteFile(fd+"/pids.max", []byte("9"), 0); !errors.Is(err, unix.EROFS) {
+					t.Errorf("%s: the limit can be raised through descriptor %s: %v", name, fd, err)
+				}
+			}
+		}
+		if found == 0 {
+			t.Errorf("%s: no directory was open: nothing was proven", name)
+		}
+		b.ok("resume", b.id)
+		<-end
+		expect(t, "exit code", done().Code, 5)
+		b.remove("--force")
+	}
 }

@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
 )
 
 // N-61: killed in each step, of the way there and back; then gc. The neighbour
@@ -52,7 +51,7 @@ func killedInEachStep(t *testing.T, filter string) {
 		l.env = flavour
 		l.waitFor("gc after a kill at "+step, func() bool {
 			l.tn("gc")
-			return l.picture()+strings.Join(l.files(), "\n") == before
+			return l.picture()+strings.Join(l.files(), "\n") == before && len(l.proxies()) == 0
 		})
 		if out := l.tn("gc"); out != "" {
 			t.Errorf("%s: gc twice: %s", step, out)
@@ -137,6 +136,9 @@ func TestN61KilledAtRandom(t *testing.T) {
 				_ = cmd.Wait()
 				if cmd.ProcessState.ExitCode() == -1 {
 					killed++
+					span = span * 9 / 8
+				} else {
+					span = max(span*3/4, time.Millisecond) // it needs less than thought
 				}
 				if victim != "hook" {
 					c.alive = true

@@ -16,19 +16,7 @@ func TestN26Proxy(t *testing.T) {
 	l := newLab(t)
 	l.web("")
 	c := l.box("c1", "networks=web", "ports=8080-8081:80-81,8090:80/udp", "proxy=on").up()
-	proxies := func() (out []string) {
-		dirs, _ := os.ReadDir("/proc")
-		for _, d := range dirs {
-			cmdline, _ := os.ReadFile("/proc/" + d.Name() + "/cmdline")
-			if strings.HasPrefix(string(cmdline), hook+"\x00proxy") {
-				if ns, _ := os.Readlink("/proc/" + d.Name() + "/ns/net"); ns == l.namespace(l.h) {
-					out = append(out, d.Name())
-				}
-			}
-		}
-		return out
-	}
-	if p := proxies(); len(p) != 1 {
+	if p := l.proxies(); len(p) != 1 {
 		t.Fatalf("processes: %v", p)
 	}
 	for to, want := range map[string]string{"tcp [::1]:8080": "fd00:30::1", "tcp [::1]:8081": "fd00:30::1", "udp [::1]:8090": "fd00:30::1", "tcp 127.0.0.1:8080": "172.30.0.1"} {
@@ -41,14 +29,28 @@ func TestN26Proxy(t *testing.T) {
 		t.Errorf("from outside the packet filter is first: %q", p)
 	}
 	c.down()
-	if p := proxies(); len(p) != 0 {
+	if p := l.proxies(); len(p) != 0 {
 		t.Errorf("after delete: %v", p)
 	}
 	// Without the hook to end it, it ends with the container.
 	d := l.box("c2", "networks=web", "ports=8080:80", "proxy=on").up()
 	l.leaky = true
 	_ = syscall.Kill(d.pid, syscall.SIGKILL)
-	l.waitFor("the end of the proxy", func() bool { return len(proxies()) == 0 })
+	l.waitFor("the end of the proxy", func() bool { return len(l.proxies()) == 0 })
+}
+
+// proxies lists the userland proxies of H.
+func (l *lab) proxies() (out []string) {
+	dirs, _ := os.ReadDir("/proc")
+	for _, d := range dirs {
+		cmdline, _ := os.ReadFile("/proc/" + d.Name() + "/cmdline")
+		if strings.HasPrefix(string(cmdline), l.hook+"\x00proxy") {
+			if ns, _ := os.Readlink("/proc/" + d.Name() + "/ns/net"); ns == l.namespace(l.h) {
+				out = append(out, d.Name())
+			}
+		}
+	}
+	return out
 }
 
 func (l *lab) namespace(name string) string {

@@ -41,16 +41,30 @@ func TestN55Bandwidth(t *testing.T) {
 				c.in("tc", "qdisc", "del", "dev", "eth0", "root")
 			}
 			for _, verb := range []string{"pour", "drain"} {
-				if rate := measure(verb); rate < 16*0.9 || rate > 16*1.1 {
-					t.Errorf("%s: %.1f Mbit/s of 16", verb, rate)
-				} else {
-					t.Logf("%s: %.1f Mbit/s of 16", verb, rate)
-				}
+				l.held(verb, 16, func() float64 { return measure(verb) })
 			}
 			if leg := c.legs()[0]; (leg.IFB != "") != capable {
 				t.Errorf("ifb: %q", leg.IFB)
 			}
 		})
+	}
+}
+
+// held demands that a rate is within 10 % of its limit, in Mbit/s. One that is
+// lower is measured again: that may be other work of this machine, and no limit
+// lets through more than it should because of it.
+func (l *lab) held(what string, limit float64, measure func() float64) {
+	l.t.Helper()
+	for try := 0; ; try++ {
+		rate := measure()
+		if rate >= limit*0.9 && rate <= limit*1.1 {
+			l.t.Logf("%s: %.1f Mbit/s of %.0f", what, rate, limit)
+			return
+		}
+		if rate > limit || try == 4 {
+			l.t.Errorf("%s: %.1f Mbit/s of %.0f", what, rate, limit)
+			return
+		}
 	}
 }
 
@@ -214,21 +228,59 @@ func TestN52Rates(t *testing.T) {
 		mbit  float64
 		size  int
 	}{"a": {0x10010, 16, 4 << 20}, "b": {0x10011, 4, 1 << 20}} {
-		b := l.hostNet(id, c.class)
-		b.spec.Process.Args = []string{"/peer", "pour", "203.0.113.2:80", strconv.Itoa(c.size)}
+		l.held(id, c.mbit, func() float64 {
+			b := l.hostNet(id, c.class)
+			b.spec.Process.Args = []string{"/peer", "pour", "203.0.113.2:80", strconv.Itoa(c.size)}
+			b.write()
+			r := b.oci("run", "--bundle", b.bundle, b.id)
+			b.alive = true
+			defer b.destroy()
+			s, err := strconv.ParseFloat(strings.TrimSpace(r.out), 64)
+			if err != nil {
+				t.Fatalf("%s: %s%s", id, r.out, r.err)
+			}
+			return float64(c.size) * 8 / s / 1e6
+		})
+	}
+}
+
+// N-52: a guaranteed share: both have what they are promised while they compete,
+// and one alone may have it all.
+func TestN52Share(t *testing.T) {
+	l := newLab(t)
+	l.netCls()
+	l.network("host", `"driver": "host", "shape": {"device": "up0", "rate": "20mbit", "default": "1:10", "classes": {
+		"1:10": {"rate": "16mbit", "ceil": "20mbit"}, "1:11": {"rate": "4mbit", "ceil": "20mbit"}}}`)
+	l.server(l.w, "80")
+	n := 0
+	pour := func(class uint32, size int) func() float64 {
+		n++
+		b := l.hostNet("s"+itoa(n), class)
+		b.spec.Process.Args = []string{"/peer", "pour", "203.0.113.2:80", strconv.Itoa(size)}
 		b.write()
-		r := b.oci("run", "--bundle", b.bundle, b.id)
-		b.alive = true
-		s, err := strconv.ParseFloat(strings.TrimSpace(r.out), 64)
-		if err != nil {
-			t.Fatalf("%s: %s%s", id, r.out, r.err)
-		}
-		if rate := float64(c.size) * 8 / s / 1e6; rate < c.mbit*0.9 || rate > c.mbit*1.1 {
-			t.Errorf("%s: %.1f Mbit/s of %.0f", id, rate, c.mbit)
-		} else {
-			t.Logf("%s: %.1f Mbit/s of %.0f", id, rate, c.mbit)
+		return func() float64 {
+			r := b.oci("run", "--bundle", b.bundle, b.id)
+			b.alive = true
+			s, err := strconv.ParseFloat(strings.TrimSpace(r.out), 64)
+			if err != nil {
+				t.Errorf("%s%s", r.out, r.err)
+			}
+			return float64(size) * 8 / s / 1e6
 		}
 	}
+	l.held("alone", 20, func() float64 { return pour(0x10011, 3<<20)() })
+	l.held("beside the other", 4, func() float64 {
+		small, large := pour(0x10011, 1<<20), pour(0x10010, 8<<20)
+		done, before := make(chan float64), l.sent("1:10")
+		go func() { done <- large() }()
+		l.waitFor("the other", func() bool { return l.sent("1:10") > before+50 })
+		rate := small()
+		if other := <-done; other < 16*0.9 {
+			t.Logf("the other: %.1f Mbit/s of 16", other)
+			return 0 // this machine was too slow for both
+		}
+		return rate
+	})
 }
 
 // N-53: a bridged container, whose packets have lost their socket on the way.
@@ -245,11 +297,14 @@ func TestN53BridgedClass(t *testing.T) {
 			t.Errorf("1:11 has %d packets more", n)
 		}
 		const size = 1 << 20
-		r := c.in(peerAt, "pour", "203.0.113.2:80", strconv.Itoa(size))
-		s, _ := strconv.ParseFloat(strings.TrimSpace(r.out), 64)
-		if rate := size * 8 / s / 1e6; rate < 4*0.9 || rate > 4*1.1 {
-			t.Errorf("%.1f Mbit/s of 4 %s", rate, r.err)
-		}
+		l.held("1:11", 4, func() float64 {
+			r := c.in(peerAt, "pour", "203.0.113.2:80", strconv.Itoa(size))
+			s, err := strconv.ParseFloat(strings.TrimSpace(r.out), 64)
+			if err != nil {
+				t.Fatal(r.err)
+			}
+			return size * 8 / s / 1e6
+		})
 	})
 }
 

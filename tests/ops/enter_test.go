@@ -241,6 +241,36 @@ func forkEffect(t *testing.T) {
 	b.pids = b.pids[1:]
 }
 
+// TestForkIntoCgroup: the sibling is born into a v2 cgroup, where its parent never
+// was, and has no way into it open.
+func TestForkIntoCgroup(t *testing.T) {
+	dir := ""
+	for _, top := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		if _, err := os.Stat(top + "/cgroup.subtree_control"); err == nil {
+			dir = top + "/tare-ops-" + strconv.Itoa(os.Getpid())
+		}
+	}
+	if dir == "" {
+		t.Skip("no cgroup v2 hierarchy is mounted")
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(dir)
+	b := newBox(t)
+	slot := b.plan.NewSlot("unified")
+	b.add(plan.CgroupMake("f", "unified", dir, "", slot, plan.FlagV2), plan.Fork("f", plan.NewPID, slot)).look()
+	if got := b.read("cgroup"); !strings.Contains(got, "0::/"+filepath.Base(dir)+"\n") {
+		t.Errorf("the sibling is in\n%s", got)
+	}
+	for fd, to := range b.fds() {
+		if strings.Contains(to, "/tare-ops-") {
+			t.Errorf("descriptor %d is open: %s", fd, to)
+		}
+	}
+	b.end()
+}
+
 func forkFailure(t *testing.T) {
 	newBox(t).add(plan.Fork("f", plan.NewUser|unix.CLONE_FS, plan.NoSlot)).fails("clone", unix.EINVAL, "")
 }

@@ -16,7 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tare-oci/tare/internal/initbin"
 	"github.com/tare-oci/tare/internal/initproto"
 	"github.com/tare-oci/tare/internal/plan"
 )
@@ -38,6 +37,7 @@ type box struct {
 	gate     string     // path of the fifo
 	holdGate bool       // the test keeps the fifo open, as fifo
 	fifo     *os.File
+	weak     string // the path of another init, see weakened
 	before   func() // called when the descriptors are open, before the init is started
 
 	pid  int
@@ -90,7 +90,7 @@ func (b *box) start() *box {
 	tv := unix.NsecToTimeval(patience.Nanoseconds())
 	b.must("timeout", unix.SetsockoptTimeval(b.sync, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv))
 
-	exe, err := initbin.Open()
+	exe, err := b.open()
 	b.must("init", err)
 	defer unix.Close(exe)
 	planFile, err := unix.MemfdCreate("plan", unix.MFD_CLOEXEC)
@@ -152,6 +152,9 @@ func (b *box) host(op *plan.Op) int {
 		flag := unix.O_WRONLY
 		if !op.Has(plan.FlagV2) && open == "cgroup.procs" { // a file that the init cannot write
 			flag = unix.O_RDONLY
+		}
+		if op.Has(plan.FlagV2) {
+			flag = unix.O_PATH | unix.O_DIRECTORY
 		}
 		fd, err = unix.Open(filepath.Join(path, open), flag|unix.O_CLOEXEC, 0)
 	case plan.OpTreeOpen:

@@ -176,16 +176,16 @@ func lsmExecFailure(t *testing.T) {
 
 func stdioOwnerEffect(t *testing.T) {
 	null := stat(t, "/dev/null").Uid
-	b := newBox(t).add(plan.StdioOwner("f", null+1)).look()
+	b := newBox(t).add(plan.StdioOwner("f", null+1, 0)).look()
 	equal(t, "owner of stdout", stat(t, b.out.Name()).Uid, null+1)
 	equal(t, "owner of /dev/null", stat(t, "/dev/null").Uid, null)
 }
 
 func stdioOwnerFailure(t *testing.T) {
-	newBox(t).inject(unix.SYS_FCHOWNAT, unix.EIO).add(plan.StdioOwner("f", 1)).fails("chown", unix.EIO, "")
+	newBox(t).inject(unix.SYS_FCHOWNAT, unix.EIO).add(plan.StdioOwner("f", 1, 0)).fails("chown", unix.EIO, "")
 	// What cannot change hands stays as it is.
 	for _, errno := range []unix.Errno{unix.EINVAL, unix.EPERM, unix.EROFS} {
-		newBox(t).inject(unix.SYS_FCHOWNAT, errno).add(plan.StdioOwner("f", 1)).look()
+		newBox(t).inject(unix.SYS_FCHOWNAT, errno).add(plan.StdioOwner("f", 1, 0)).look()
 	}
 }
 

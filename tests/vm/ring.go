@@ -41,7 +41,7 @@ type boot struct {
 const (
 	underV2 = "^Test(V2|Systemd|Rootless|CgroupsPath|CgroupParent|CgroupLimits|Device|Pids|Memory|TooSmall|Small|CPUSet|UpdateEffects|Events(Form|Network|Stream)|" +
 		"Kill(All|Paused|Forms)|PauseCreated|RemoveStuck|Masked|ReadonlyPaths|Sysctl$|UserNamespace|Maps|Idmap|ManyIdmaps|Busybox|Lifecycle|" +
-		"HookOrder|BindTargets|Remount|Overlay|OneTask|Seccomp|SingleNamespaces|Keyring|Exec(Cgroup|MovedCgroup|Labels|UserNamespace|ExitCodes|Posture)|Posture|Checkpoint|Restore)"
+		"HookOrder|BindTargets|Remount|Overlay|OneTask|Seccomp|SingleNamespaces|Keyring|Exec(OutOfRoom|Cgroup|MovedCgroup|Labels|UserNamespace|ExitCodes|Posture)|Posture|Checkpoint|Restore)"
 	underV1 = "^Test(V1|Systemd|Cgroup|Device|Pids|Memory|TooSmall|Small|CPU(Quota|Set)|Net(Class|Prio)|Pause|Update(Flags|Effects|RollsBack)|StatsForm|Checkpoint$)"
 )
 
@@ -105,7 +105,7 @@ func (o *options) ring(ctx context.Context, img image, cache string) (ok bool, e
 			continue
 		}
 		var script strings.Builder
-		script.WriteString("export TARE=/payload/tare PROBER=/payload/prober TARE_NET=/payload/tare-net TARE_NET_PEER=/payload/peer\n")
+		script.WriteString("export TARE=/payload/tare PROBER=/payload/prober TARE_NET=/payload/tare-net TARE_NET_PEER=/payload/peer TARE_NET_PAGE=/payload/network.md\n")
 		for _, s := range b.suites {
 			key := suiteKey{s.pkg, s.tags}
 			if built[key] == "" {
@@ -227,7 +227,7 @@ func netPrograms(ctx context.Context, work string) ([]hostFile, error) {
 	if err := do(ctx, "", "env", "CGO_ENABLED=0", "go", "build", "-o", peer, "./"+network+"/peer"); err != nil {
 		return nil, err
 	}
-	return []hostFile{{hook, "/payload/tare-net"}, {peer, "/payload/peer"}}, nil
+	return []hostFile{{hook, "/payload/tare-net"}, {peer, "/payload/peer"}, {"docs/network.md", "/payload/network.md"}}, nil
 }
 
 // buildProber compiles the program that looks at a container from inside; the

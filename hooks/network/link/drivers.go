@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -213,27 +212,4 @@ func MoveOut(n *netns.Namespace, inside, name string) error {
 		}
 	}
 	return in.h.LinkSetNsFd(k, int(own.Handle))
-}
-
-// ForgetUDP removes conntrack's entries of UDP to ports of the host.
-func ForgetUDP(first, count uint16) error {
-	for _, f := range []netlink.InetFamily{unix.AF_INET, unix.AF_INET6} {
-		_, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, f, udpTo{first, count})
-		for end := time.Now().Add(time.Second); errors.Is(err, netlink.ErrDumpInterrupted) && time.Now().Before(end); {
-			_, err = netlink.ConntrackDeleteFilters(netlink.ConntrackTable, f, udpTo{first, count})
-		}
-		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAFNOSUPPORT) {
-			return err
-		}
-	}
-	return nil
-}
-
-// udpTo matches by the port that the client has sent to, which is the host's;
-// that of the container is in the answer's half of the entry.
-type udpTo struct{ first, count uint16 }
-
-func (u udpTo) MatchConntrackFlow(f *netlink.ConntrackFlow) bool {
-	p := f.Forward.DstPort
-	return f.Forward.Protocol == unix.IPPROTO_UDP && p >= u.first && p-u.first < u.count
 }

@@ -76,7 +76,12 @@ static long net_beside(void)
 
 __attribute__((noreturn)) static void child(const struct floor *f)
 {
-	char *const env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm", NULL};
+	/* Assigned, because a table of pointers would have to be relocated. */
+	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", term[] = "TERM=xterm";
+	char *env[3];
+	env[0] = path;
+	env[1] = term;
+	env[2] = NULL;
 
 	join_cgroups(f);
 	must(sys1(__NR_unshare, CLONE_NEWCGROUP), "unshare cgroup");
