@@ -18,7 +18,7 @@ import (
 var scripts embed.FS
 
 // patience is how long an engine may take to serve, in emulation.
-const patience = 3 * time.Minute
+const patience = 6 * time.Minute
 
 var paths = map[string]string{"runc": "/usr/sbin/runc", "tare": "/usr/local/sbin/tare"}
 
@@ -86,8 +86,9 @@ func TestEngines(t *testing.T) {
 			t.Fatal(err)
 		}
 		for rt, path := range paths {
-			t.Run(name+"/"+rt, func(t *testing.T) {
-				before := left(t)
+			t.Run(name+"-"+rt, func(t *testing.T) {
+				before, start := left(t), time.Now()
+				defer func() { t.Logf("%.0f s", time.Since(start).Seconds()) }()
 				cmd := exec.Command("timeout", fmt.Sprint(patience.Seconds()), "sh", file)
 				cmd.Env = append(os.Environ(), "RT="+rt, "RTPATH="+path, "N="+name+"-"+rt)
 				out, err := cmd.CombinedOutput()

@@ -1,3 +1,5 @@
+#!/bin/sh
+# shellcheck disable=SC2016 # the shell of the container is meant
 # ctr with a container in a unit of systemd's, and its checkpoint.
 count='i=0; while :; do i=$((i+1)); echo $i >/count; sleep 0.1; done'
 ctr run -d --runc-binary "$RTPATH" --runc-systemd-cgroup --cgroup "system.slice:ctr:$N" docker.io/library/box:latest "$N" sh -c "$count"
@@ -11,11 +13,11 @@ run sh -c 'echo inside; exit 3' 2>/dev/null
 echo "exit $?"
 ctr tasks pause "$N" && state
 ctr tasks resume "$N" && state
-ctr tasks metrics "$N" | grep -c memory.usage_in_bytes
+ctr tasks metrics "$N" | grep -c "memory.usage "
 gone() {
 	ctr tasks kill -s KILL "$N"
-	while [ "$(state)" = RUNNING ]; do sleep 0.1; done
-	ctr tasks rm "$N" >/dev/null 2>&1
+	until [ "$(state)" = STOPPED ]; do sleep 0.1; done
+	ctr tasks rm "$N" >/dev/null 2>&1 # fails, because the exit code is not 0
 	ctr containers rm "$N"
 	systemctl show "ctr-$N.scope" --property LoadState
 }

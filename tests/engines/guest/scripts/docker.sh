@@ -1,3 +1,4 @@
+#!/bin/sh
 # Docker with native.cgroupdriver=systemd.
 drun() { docker run --runtime "$RT" --network none "$@"; }
 drun -d --name "$N" -m 64m --cpus 0.5 --pids-limit 50 box sleep 1000

@@ -1,3 +1,5 @@
+#!/bin/sh
+# shellcheck disable=SC2016 # the shell of the container is meant
 # podman with cgroup_manager systemd, and its checkpoint.
 pod_() { podman --runtime "$RT" "$@"; }
 look() { podman inspect --format "$1" "$N"; }
