@@ -13,7 +13,6 @@ run sh -c 'echo inside; exit 3' 2>/dev/null
 echo "exit $?"
 ctr tasks pause "$N" && state
 ctr tasks resume "$N" && state
-ctr tasks metrics "$N" | grep -c "memory.usage "
 gone() {
 	ctr tasks kill -s KILL "$N"
 	until [ "$(state)" = STOPPED ]; do sleep 0.1; done
