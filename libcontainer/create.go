@@ -49,11 +49,14 @@ func (r *Runtime) Run(o CreateOptions) (*Container, error) {
 const maxRaces = 16
 
 func (r *Runtime) create(o CreateOptions, gate bool) (*Container, error) {
+	if o.ConsoleSocket != "" {
+		o.dialled = &connection{fd: -1}
+		defer o.dialled.close()
+	}
 	for race := 0; ; race++ {
 		c, err := r.createOnce(o, gate)
 		var gone *vanishedError
-		// What connects to a console socket twice would confuse its engine.
-		if race >= maxRaces || o.ConsoleSocket != "" || !errors.As(err, &gone) {
+		if race >= maxRaces || !errors.As(err, &gone) {
 			return c, err
 		}
 	}
@@ -218,9 +221,13 @@ func fillRecord(rec *state.Record, o *CreateOptions, spec *specs.Spec, res *spec
 	recordRdt(rec, res.RdtGroups)
 	if res.HostMounts {
 		rec.HostMounts, rec.MountNS = true, res.MountNS
-		_ = inMountNS(rec.MountNS, func(proc int) error {
-			rec.MountsAt = realPath(rec.Rootfs)
+		_ = inMountNS(rec.MountNS, 0, func(proc int) error {
+			rec.MountsAt = realPathBy(proc, rec.Rootfs)
 			rec.MountsBefore = mountsAt(proc, rec.MountsAt)
+			var st unix.Stat_t
+			if rec.MountNS != "" && unix.Fstatat(proc, "thread-self/ns/mnt", &st, 0) == nil {
+				rec.MountNSInode = st.Ino
+			}
 			return nil
 		})
 	}

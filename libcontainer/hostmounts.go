@@ -19,9 +19,10 @@ import (
 
 // inMountNS runs f in the mount namespace at path, or here when that is empty. What
 // f gets is the host's procfs: in there everything may be the container's, what is at
-// /proc too, which could be a pipe and never end. The thread that enters the namespace
-// ends with the goroutine.
-func inMountNS(path string, f func(proc int) error) error {
+// /proc too, which could be a pipe and never end. If the inode that is expected is not
+// 0, a namespace with another one is not the one that was meant: that is ENOENT. The
+// thread that enters the namespace ends with the goroutine.
+func inMountNS(path string, inode uint64, f func(proc int) error) error {
 	proc, err := unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open /proc: %w", err)
@@ -35,6 +36,13 @@ func inMountNS(path string, f func(proc int) error) error {
 		return fmt.Errorf("mount namespace %s: %w", path, err)
 	}
 	defer unix.Close(ns)
+	var st unix.Stat_t
+	if err := unix.Fstat(ns, &st); err != nil {
+		return fmt.Errorf("mount namespace %s: fstat: %w", path, err)
+	}
+	if inode != 0 && st.Ino != inode {
+		return fmt.Errorf("mount namespace %s is another one by now: %w", path, unix.ENOENT)
+	}
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
@@ -72,14 +80,21 @@ func mountsAt(proc int, path string) int {
 }
 
 // realPath is path as mountinfo shows it, without links and doubled slashes.
-func realPath(path string) string {
+func realPath(path string) string { return realPathBy(unix.AT_FDCWD, path) }
+
+// realPathBy asks a procfs, or with AT_FDCWD the one at /proc.
+func realPathBy(proc int, path string) string {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return path // create will say what is wrong with it
 	}
 	defer unix.Close(fd)
 	var buf [unix.PathMax]byte
-	n, err := unix.Readlink("/proc/self/fd/"+strconv.Itoa(fd), buf[:])
+	link := "thread-self/fd/" + strconv.Itoa(fd)
+	if proc == unix.AT_FDCWD {
+		link = "/proc/" + link
+	}
+	n, err := unix.Readlinkat(proc, link, buf[:])
 	if err != nil {
 		return path
 	}
@@ -92,7 +107,7 @@ func removeHostMounts(rec *state.Record) error {
 	if !rec.HostMounts {
 		return nil
 	}
-	err := inMountNS(rec.MountNS, func(proc int) error {
+	err := inMountNS(rec.MountNS, rec.MountNSInode, func(proc int) error {
 		for n := mountsAt(proc, rec.MountsAt); n > rec.MountsBefore; n-- {
 			if err := unix.Unmount(rec.MountsAt, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
 				return fmt.Errorf("unmount %s: %w", rec.MountsAt, err)

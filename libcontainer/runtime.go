@@ -71,6 +71,9 @@ type CreateOptions struct {
 	NoCgroup      bool // --cgroup-manager=disabled
 	// SeccompCompiler is CompilerTare, which "" means, or CompilerLibseccomp.
 	SeccompCompiler string
+
+	// dialled keeps the connection to ConsoleSocket for another attempt.
+	dialled *connection
 }
 
 // maxConfig bounds config.json; decoded, a config can take fifty times as much.

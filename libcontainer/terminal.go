@@ -36,6 +36,9 @@ func (o *CreateOptions) checkTerminal(spec *specs.Spec, gate bool) error {
 // gets one end and this program keeps the other.
 func (h *host) openConsole(path string) (int, error) {
 	if path != "" {
+		if h.opts.dialled != nil {
+			return h.opts.dialled.dial(path)
+		}
 		return console.Dial(path)
 	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

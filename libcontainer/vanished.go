@@ -3,10 +3,39 @@ package libcontainer
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/internal/console"
 )
+
+// connection is one to an engine's console socket. Whoever accepts it waits for the
+// terminal to come through it, so another attempt must take the same.
+type connection struct{ fd int }
+
+// dial returns a descriptor of the connection, which is made at the first call.
+func (c *connection) dial(path string) (int, error) {
+	if c.fd < 0 {
+		fd, err := console.Dial(path)
+		if err != nil {
+			return -1, err
+		}
+		c.fd = fd
+	}
+	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return -1, os.NewSyscallError("fcntl", err)
+	}
+	return fd, nil
+}
+
+func (c *connection) close() {
+	if c.fd >= 0 {
+		unix.Close(c.fd)
+	}
+}
 
 // vanishedError is the failure of a create whose cgroup was there and is not any
 // more. A cgroup without processes can be removed by everybody: by the delete of an

@@ -78,7 +78,7 @@ func (e *Engine) release(a *record.Attachment) (func() error, error) {
 	if m == nil {
 		m = &made{}
 	}
-	if a.CNI != nil {
+	if a.Driver == config.CNI {
 		if err := e.disconnectCNI(a); err != nil {
 			return nil, err
 		}

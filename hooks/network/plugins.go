@@ -76,6 +76,12 @@ func (w *work) connectCNI() error {
 	ctx, cancel := context.WithTimeout(context.Background(), pluginPatience)
 	defer cancel()
 	w.later(func() error {
+		// A detach may be at work on it too, and two at the same time leave rules.
+		lock, err := w.pluginLock()
+		if err != nil {
+			return err
+		}
+		defer lock.Unlock()
 		ctx, cancel := context.WithTimeout(context.Background(), pluginPatience)
 		defer cancel()
 		return r.Del(ctx, w.a.ID, w.a.IfName, w.a.CNI)
@@ -92,6 +98,13 @@ func (e *Engine) disconnectCNI(a *record.Attachment) error {
 		return err
 	}
 	defer lock.Unlock()
+	// An attach that had the lock meanwhile has written down what it did.
+	if now, err := e.store.Load(a.ID, a.IfName); err == nil && now.Key == a.Key {
+		a.CNI = now.CNI
+	}
+	if a.CNI == nil {
+		return nil // no plugin was run
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), pluginPatience)
 	defer cancel()
 	a.CNI.NetNS = e.pinFile(a.Key)

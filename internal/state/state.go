@@ -64,7 +64,10 @@ type State struct {
 	PidNamespace bool
 	// HostMounts says that the container's mounts lie in a mount namespace that
 	// is not its own: MountNS, by path, or the runtime's where that is empty.
-	// MountsBefore counts those at Rootfs that were there before.
+	// MountNSInode is that of MountNS: its path may have a process's number in it,
+	// which is another's by now. MountsBefore counts those at Rootfs that were there
+	// before.
+	MountNSInode uint64
 	HostMounts   bool
 	MountNS      string
 	MountsAt     string // Rootfs as mountinfo shows it, without links
@@ -114,6 +117,9 @@ func (s *State) Encode() []byte {
 		w.Key("mountNS").String(s.MountNS)
 		w.Key("mountsAt").String(s.MountsAt)
 		w.Key("mountsBefore").Int(int64(s.MountsBefore))
+		if s.MountNSInode != 0 {
+			w.Key("mountNSInode").Uint(s.MountNSInode)
+		}
 	}
 	if len(s.Annotations) > 0 {
 		w.Key("annotations").Object()
@@ -304,6 +310,8 @@ func (s *State) member(d *ojson.Decoder) {
 		s.MountNS = d.ReadString()
 	case "mountsBefore":
 		s.MountsBefore = d.ReadInt()
+	case "mountNSInode":
+		s.MountNSInode = d.ReadUint64()
 	case "annotations":
 		s.Annotations = make(map[string]string)
 		if d.Object() {

@@ -27,7 +27,7 @@ func sample() State {
 	n := 5
 	return State{Schema: Schema, ID: "x", Bundle: "/b \"q\"", Rootfs: "/b/rootfs", Created: "2026-01-02T03:04:05Z", Owner: 7,
 		Annotations: map[string]string{"b": "2", "a": "1\n", "": "empty"}, Pid: 42, PidStart: 1<<63 + 1, PidNamespace: true, NoKeyring: true, Notify: true,
-		HostMounts: true, MountNS: "/proc/9/ns/mnt", MountsAt: "/real/rootfs", CgroupsMade: true, MountsBefore: 2, NetNS: 4026531833, ClassID: 0x100001, Priorities: []specs.LinuxInterfacePriority{{Name: "lo", Priority: 5}},
+		HostMounts: true, MountNS: "/proc/9/ns/mnt", MountsAt: "/real/rootfs", CgroupsMade: true, MountsBefore: 2, MountNSInode: 4026532000, NetNS: 4026531833, ClassID: 0x100001, Priorities: []specs.LinuxInterfacePriority{{Name: "lo", Priority: 5}},
 		Cgroups:   []Cgroup{{Hierarchy: "memory", Mount: "/sys/fs/cgroup/memory", Path: "/x", Created: []string{"/x"}}, {Mount: "/u", Path: "/x", V2: true}},
 		RdtGroups: []string{"/r/class", "/r/class/mon_groups/x"}, RdtMade: []string{"/r/class/mon_groups/x"},
 		Poststart: []specs.Hook{{Path: "/a", Args: []string{"a", ""}, Env: []string{}, Timeout: &n}},

@@ -18,6 +18,7 @@ import (
 type bench struct {
 	runtimes  []*ociRuntime // the one under test first, then the peers
 	reference *ociRuntime   // the peer all ratios are taken to
+	underTest *ociRuntime   // the first of runtimes, nil when there are only peers
 	floor     []*ociRuntime // the C program, in its two forms
 	launch    *launcher
 	cgroups   *cgroupHost

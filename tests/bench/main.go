@@ -24,6 +24,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/tare-oci/tare/tests/cgroupview"
@@ -42,6 +43,7 @@ type options struct {
 	quick     bool   // few rounds, no search for memory limits
 	check     bool   // a missed budget is an error
 	floor     string // the C program of tests/bench/floor
+	only      string // a word in the names of the measurements to make; empty for all
 	out       string
 	json      string
 }
@@ -76,6 +78,7 @@ func parseOptions(args []string, usage io.Writer) (options, error) {
 	flags.BoolVar(&o.quick, "quick", false, "few rounds and no search for the smallest memory limit")
 	flags.BoolVar(&o.check, "check", false, "exit with status 1 when a budget is missed")
 	flags.StringVar(&o.floor, "floor", "", "`FILE` of the C program that is the floor of run (make floor)")
+	flags.StringVar(&o.only, "only", "", "make only the measurements whose name contains `WORD`: times, loop, contention, populated, memory, traces, profile")
 	flags.StringVar(&o.out, "out", "", "write the tables as markdown to `FILE`, and charts beside it")
 	flags.StringVar(&o.json, "json", "", "write every sample as JSON to `FILE`")
 	if err := flags.Parse(args); err != nil {
@@ -161,29 +164,26 @@ func (b *bench) measure(ctx context.Context, o options) (*report, error) {
 		return nil, err
 	}
 	if len(o.underTest) > 0 {
-		r.UnderTest = o.underTest[0].Name
+		b.underTest = o.underTest[0]
+		r.UnderTest = b.underTest.Name
 	}
-	steps := []func() error{
-		func() error { return b.measureTimes(ctx, r) },
-		func() error { return b.measureLoop(ctx, r, o.quick) },
-		func() error { return b.measureContention(ctx, r, o.quick) },
-		func() error {
-			if len(o.underTest) == 0 {
-				return nil
-			}
-			return b.measurePopulated(ctx, r, o.underTest[0], o.quick)
-		},
-		func() error { return b.measureMemory(ctx, r, !o.quick) },
-		func() error { return b.measureTraces(ctx, r) },
-		func() error {
-			if len(o.underTest) == 0 {
-				return nil
-			}
-			return b.measureProfile(ctx, r, o.underTest[0], o.quick)
-		},
+	steps := []struct {
+		name    string
+		measure func() error
+	}{
+		{"times", func() error { return b.measureTimes(ctx, r) }},
+		{"loop", func() error { return b.measureLoop(ctx, r, o.quick) }},
+		{"contention", func() error { return b.measureContention(ctx, r, o.quick) }},
+		{"populated", func() error { return b.measurePopulated(ctx, r, o.quick) }},
+		{"memory", func() error { return b.measureMemory(ctx, r, !o.quick) }},
+		{"traces", func() error { return b.measureTraces(ctx, r) }},
+		{"profile", func() error { return b.measureProfile(ctx, r, o.quick) }},
 	}
 	for _, step := range steps {
-		if err := step(); err != nil {
+		if !strings.Contains(step.name, o.only) {
+			continue
+		}
+		if err := step.measure(); err != nil {
 			return nil, err
 		}
 	}

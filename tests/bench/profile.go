@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -33,7 +36,11 @@ const (
 var profiledCommands = []command{cmdRun, cmdExec, cmdState}
 
 // measureProfile fills r.Profiles for the runtime under test, when perf is there.
-func (b *bench) measureProfile(ctx context.Context, r *report, rt *ociRuntime, quick bool) error {
+func (b *bench) measureProfile(ctx context.Context, r *report, quick bool) error {
+	rt := b.underTest
+	if rt == nil {
+		return nil
+	}
 	perf, err := exec.LookPath("perf")
 	if err != nil {
 		r.Notes = append(r.Notes, "perf is not installed: no profile was taken")
@@ -87,16 +94,22 @@ func (b *bench) profile(ctx context.Context, perf string, rt *ociRuntime, c comm
 			args = args[:2]
 		}
 	}
-	// A program of its own calls the command, so that its own samples are told
-	// apart by its name.
+	// Under a name of its own, because everything on the machine is sampled: what
+	// is bound to a process ends before the process takes itself down.
+	link := filepath.Join(b.dir, "bench"+strconv.Itoa(os.Getpid()))
+	if err := os.Symlink(rt.path, link); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	names := []string{filepath.Base(link), rt.Name + ":init", filepath.Base(b.fs.payload.exit[0])}
 	data := filepath.Join(b.dir, "perf.data")
-	argv := append([]string{perf, "record", "-q", "-e", "cpu-clock", "-F", fmt.Sprint(profileRate), "-g", "-o", data, "--",
-		"/bin/sh", "-c", `n=$1; shift; while [ "$n" -gt 0 ]; do "$@" >/dev/null || exit 1; n=$((n-1)); done`, "sh", fmt.Sprint(runs)}, rt.argv(args...)...)
+	argv := []string{perf, "record", "-q", "-a", "-e", "cpu-clock", "-F", fmt.Sprint(profileRate), "-g", "-o", data, "--",
+		"/bin/sh", "-c", `n=$1; shift; while [ "$n" -gt 0 ]; do "$@" >/dev/null || exit 1; n=$((n-1)); done`, "sh", fmt.Sprint(runs)}
+	argv = append(append(argv, link), rt.argv(args...)[1:]...)
 	if err := b.call(ctx, argv...); err != nil {
 		return nil, errors.Join(err, b.removeContainer(rt, id))
 	}
 	delete(b.live, id)
-	cmd := exec.CommandContext(ctx, perf, "script", "-i", data, "-F", "comm,ip,sym,dso")
+	cmd := exec.CommandContext(ctx, perf, "script", "-i", data, "--comms", strings.Join(names, ","), "-F", "comm,ip,sym,dso")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -104,7 +117,7 @@ func (b *bench) profile(ctx context.Context, perf string, rt *ociRuntime, c comm
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p, err = readProfile(out)
+	p, err = readProfile(out, names)
 	if err = errors.Join(err, cmd.Wait(), os.Remove(data)); err != nil {
 		return nil, err
 	}
@@ -149,13 +162,13 @@ func (p *profile) kernelShare() float64 {
 
 // readProfile adds up the output of `perf script -F comm,ip,sym,dso`: a line with
 // the name of the process, then the call chain with the innermost frame first,
-// then an empty line.
-func readProfile(in io.Reader) (*profile, error) {
+// then an empty line. Only processes with these names count.
+func readProfile(in io.Reader, names []string) (*profile, error) {
 	p := &profile{Parts: map[string]int{}}
 	lines := bufio.NewScanner(in)
 	comm, chain := "", []frame(nil)
 	end := func() {
-		if len(chain) > 0 && comm != "sh" && !strings.HasPrefix(comm, "perf") {
+		if len(chain) > 0 && slices.Contains(names, comm) {
 			p.Parts[partOf(comm, chain)]++
 		}
 		comm, chain = "", nil

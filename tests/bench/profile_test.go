@@ -35,7 +35,7 @@ payload
 `
 
 func TestReadProfileDividesTheSamples(t *testing.T) {
-	p, err := readProfile(strings.NewReader(perfOutput))
+	p, err := readProfile(strings.NewReader(perfOutput), []string{"tare", "tare:init", "payload"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestReadProfileDividesTheSamples(t *testing.T) {
 	if got := p.kernelShare(); got < 0.599 || got > 0.601 {
 		t.Errorf("share of the kernel %v, want 3 of 5", got)
 	}
-	if _, err := readProfile(strings.NewReader("")); err == nil {
+	if _, err := readProfile(strings.NewReader(""), []string{"tare"}); err == nil {
 		t.Error("no samples: no error")
 	}
 }

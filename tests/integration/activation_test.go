@@ -96,6 +96,9 @@ func (m *manager) next() string {
 	m.b.t.Helper()
 	data, oob := make([]byte, 256), make([]byte, 64)
 	n, oobn, _, _, err := unix.Recvmsg(m.fd, data, oob, unix.MSG_CMSG_CLOEXEC)
+	for err == unix.EINTR { // with SO_RCVTIMEO the kernel does not go on by itself
+		n, oobn, _, _, err = unix.Recvmsg(m.fd, data, oob, unix.MSG_CMSG_CLOEXEC)
+	}
 	m.b.must(err)
 	if msgs, err := unix.ParseSocketControlMessage(oob[:oobn]); err == nil && len(msgs) == 1 {
 		if fds, err := unix.ParseUnixRights(&msgs[0]); err == nil && len(fds) == 1 {

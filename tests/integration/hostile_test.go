@@ -151,3 +151,37 @@ func TestJoinedMountsOfOthers(t *testing.T) {
 	expect(t, "exit code", r.Code, 0)
 	b.nothingLeft()
 }
+
+// TestReusedNamespacePath: the path of a joined mount namespace has a process's number
+// in it, and that is another process's when the container is deleted. Nothing is
+// unmounted there.
+func TestReusedNamespacePath(t *testing.T) {
+	if !isTare {
+		t.Skip("runc 1.1 cannot")
+	}
+	b := newBox(t, prober("pause"))
+	own := func(c *exec.Cmd) { c.SysProcAttr.Unshareflags = unix.CLONE_NEWNS }
+	meant, other := hold(b, 0, own), hold(b, 0, own)
+	// A link stands for the number that is given anew.
+	link := b.dir + "/mnt-of-process"
+	b.must(os.Symlink(meant.path(specs.MountNamespace), link))
+	b.edit(withNamespace(specs.MountNamespace, link))
+	b.launch()
+	mounted := func() int {
+		return strings.Count(readText(t, procPath(other.pid, "mountinfo")), " "+b.rootfs+" ")
+	}
+	out, err := exec.Command("nsenter", "--mount="+other.path(specs.MountNamespace), "mount", "--bind", b.rootfs, b.rootfs).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	expect(t, "mounts at the rootfs in another namespace", mounted(), 1)
+	b.must(os.Remove(link))
+	b.must(os.Symlink(other.path(specs.MountNamespace), link))
+	b.kill("KILL")
+	b.ok("delete", b.id)
+	expect(t, "mounts at the rootfs in another namespace, after the deletion", mounted(), 1)
+	out, err = exec.Command("nsenter", "--mount="+meant.path(specs.MountNamespace), "umount", "-l", b.rootfs).CombinedOutput()
+	if err != nil {
+		t.Logf("%v: %s", err, out)
+	}
+}

@@ -146,11 +146,14 @@ func TestKilledCreate(t *testing.T) {
 	b := newBox(t, prober("pause"), userNamespace(100000))
 	b.own(100000)
 	b.writeConfig()
-	// As long as an undisturbed create takes.
-	begin := time.Now()
-	b.create()
-	whole := time.Since(begin)
-	b.remove()
+	// As long as an undisturbed create takes, of which there are some among these.
+	whole := time.Hour
+	for range 5 {
+		begin := time.Now()
+		b.create()
+		whole = min(whole, time.Since(begin))
+		b.remove()
+	}
 	partial := 0
 	for i := range 150 {
 		id := b.id + "x" + strconv.Itoa(i)

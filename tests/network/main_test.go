@@ -40,6 +40,9 @@ func testMain(m *testing.M) int {
 	}
 	if err := setup(); err != nil {
 		fmt.Println("network tests:", err)
+		if workDir != "" {
+			_ = os.RemoveAll(workDir) // the other error is the one that counts
+		}
 		return 1
 	}
 	code := m.Run()

@@ -163,18 +163,24 @@ func TestN65Throughput(t *testing.T) {
 	}
 	size := full(48, 256) << 20
 	best := map[string]float64{}
+	var shares []float64 // of neighbours: the machine drifts
 	for range full(8, 40) {
+		now := map[string]float64{}
 		for _, w := range ways {
 			r := l.in(w.ns, peerAt, "pour", w.to, strconv.Itoa(size))
 			s, err := strconv.ParseFloat(strings.TrimSpace(r.out), 64)
 			if err != nil {
 				t.Fatal(r.err)
 			}
-			best[w.name] = max(best[w.name], math.Round(float64(size)*80/s/1e9)/10)
+			now[w.name] = float64(size) * 8 / s / 1e9
+			best[w.name] = max(best[w.name], math.Round(now[w.name]*10)/10)
 		}
+		shares = append(shares, now["published"]/now["routed"])
 	}
-	t.Logf("Gbit/s: %v; published to routed %.2f, proxy to direct %.2f", best, best["published"]/best["routed"], best["by the proxy"]/best["host to container"])
-	if share := best["published"] / best["routed"]; share < float64(full(60, 85))/100 {
+	slices.Sort(shares)
+	share := shares[len(shares)/2]
+	t.Logf("Gbit/s at best: %v; published to routed %.2f (median), proxy to direct %.2f", best, share, best["by the proxy"]/best["host to container"])
+	if share < float64(full(60, 85))/100 {
 		t.Errorf("published has %.2f of routed", share)
 	}
 }

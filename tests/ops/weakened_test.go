@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -156,4 +157,36 @@ func TestWithJoinedPaths(t *testing.T) {
 		path++;
 	return sys_openat(c->slots[SLOT_ROOT], *path ? path : ".", (int)flags, 0);
 `)), true)
+}
+
+// CVE-2016-9962: nobody who is in a namespace that the init joins can look into it,
+// because its files in /proc, and the right to trace it, are root's.
+func TestWithADumpableInit(t *testing.T) {
+	const user = 12345
+	owner := func(weak string) int {
+		b := newBox(t)
+		b.weak = weak
+		b.user = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+		return b.look().owner()
+	}
+	equal(t, "owner of the init's files", owner(""), 0)
+	equal(t, "owner of the files of an init that is dumpable", owner(weakened(t, "main.c", `	(void)sys5(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+`, "")), user)
+}
+
+// CVE-2023-25809: what is bound in the place of /sys is read-only with all that lies
+// below it; a plan that says so of the top alone leaves the cgroups writable.
+func TestWithWritableMountsBelow(t *testing.T) {
+	writable := func(m plan.Mount) bool {
+		root := tree(t, "sys/", "sys/cgroup/", "bound/")
+		m.Source, m.At, m.Flags = root+"/sys", "/bound", plan.FlagRecursive
+		b := newBox(t).in(root).add(plan.MountFs(plan.Mount{Type: "tmpfs", Source: "tmpfs", At: "/sys/cgroup"}), plan.MountBind(m), plan.RootPivot("f")).look()
+		if !strings.Contains(","+b.mount("/bound").opts+",", ",ro,") {
+			t.Errorf("what is bound is %s", b.mount("/bound").opts)
+		}
+		return os.Mkdir(b.at("/bound/cgroup/evil"), 0o755) == nil
+	}
+	readonly := plan.Attr(plan.AttrReadonly, 0)
+	equal(t, "a directory can be made below", writable(plan.Mount{Attr: readonly, Rattr: readonly}), false)
+	equal(t, "a directory can be made below, if only the top is read-only", writable(plan.Mount{Attr: readonly}), true)
 }
