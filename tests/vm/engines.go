@@ -13,7 +13,7 @@ import (
 // the reference host, so the host's own files are copied, with the libraries that
 // they name; an image with all of them would be made for minutes.
 var enginePrograms = []string{"/usr/sbin/dockerd", "/usr/bin/docker", "/usr/bin/docker-init", "/usr/bin/containerd",
-	"/usr/bin/containerd-shim-runc-v2", "/usr/bin/ctr", "/usr/bin/podman", "/usr/bin/conmon"}
+	"/usr/bin/containerd-shim-runc-v2", "/usr/bin/ctr"}
 
 // engineFiles are what a boot needs of them. Where the host has not all, it is
 // skipped.
@@ -31,7 +31,7 @@ func (b *boot) engineFiles(ctx context.Context) (files []hostFile, runs bool) {
 
 // findEngines returns them, or which one the host lacks.
 func findEngines(ctx context.Context) (files []hostFile, missing string) {
-	paths := []string{"/usr/share/containers", "/etc/containers/policy.json"}
+	var paths []string
 	for _, path := range enginePrograms {
 		paths = append(paths, path)
 		out, _ := exec.CommandContext(ctx, "ldd", path).Output() // fails for a static one

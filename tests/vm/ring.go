@@ -31,7 +31,7 @@ type boot struct {
 	append string
 	suites []suiteOf
 	policy string // in SELinux's CIL, which the guest gets compiled as /payload/policy
-	// engines says that it needs Docker, containerd and podman. It takes minutes, and
+	// engines says that it needs Docker and containerd. It takes minutes, and
 	// so is only run when --only asks for it.
 	engines bool
 }
