@@ -311,6 +311,8 @@ func TestCheckpointJoined(t *testing.T) {
 
 // TestCheckpointUserNamespace: with id maps, and devices that are bound.
 func TestCheckpointUserNamespace(t *testing.T) {
+	mask := unix.Umask(0) // who restores opens the file that is the output, as another user
+	t.Cleanup(func() { unix.Umask(mask) })
 	b := countingBox(t, userNamespace(100000))
 	b.own(100000)
 	for _, d := range []string{"data", "ro"} {
@@ -320,9 +322,7 @@ func TestCheckpointUserNamespace(t *testing.T) {
 	n := b.counts(2)
 	b.must(os.Mkdir(b.images(), 0o755)) // who restores reads them as another user
 	b.checkpoint()
-	mask := unix.Umask(0) // and opens the file that is its output
 	b.restore()
-	unix.Umask(mask)
 	b.counts(n)
 	if text := readText(t, procPath(b.pid, "uid_map")); !strings.Contains(text, "100000") {
 		t.Errorf("uid_map %q", text)
