@@ -31,6 +31,7 @@ type CriuOptions struct {
 	FileLocks      bool
 	AutoDedup      bool
 	EmptyNetwork   bool   // --empty-ns network
+	NetworkLock    string // iptables, nftables or skip; "" for CRIU's own choice
 	ManageCgroups  string // soft, which "" means, full, strict or ignore
 }
 
@@ -93,6 +94,9 @@ func (o *CriuOptions) check() error {
 	}
 	if _, ok := criu.CgroupModes[o.ManageCgroups]; !ok {
 		return fmt.Errorf("--manage-cgroups-mode %q: use soft, full, strict or ignore", o.ManageCgroups)
+	}
+	if _, ok := criu.NetworkLocks[o.NetworkLock]; !ok && o.NetworkLock != "" {
+		return fmt.Errorf("--network-lock %q: use iptables, nftables or skip", o.NetworkLock)
 	}
 	if o.WorkDir == "" {
 		o.WorkDir = o.ImageDir
@@ -205,6 +209,9 @@ func (o *CriuOptions) common(spec *specs.Spec) (*criu.Options, error) {
 		ShellJob:          new(o.ShellJob),
 		FileLocks:         new(o.FileLocks),
 		AutoDedup:         new(o.AutoDedup),
+	}
+	if o.NetworkLock != "" {
+		opts.NetworkLock = new(criu.NetworkLocks[o.NetworkLock])
 	}
 	if o.EmptyNetwork {
 		opts.EmptyNs = new(uint32(unix.CLONE_NEWNET))

@@ -32,6 +32,7 @@ qemu-user-static           qemu-aarch64-static
 docker.io                  dockerd
 containerd                 containerd
 podman                     podman
+python3                    python3
 buildah                    buildah
 umoci                      umoci
 conmon                     conmon

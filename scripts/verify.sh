@@ -102,6 +102,16 @@ if [ -x ./tare ]; then
 	done < <(grep -v '^completion$' "$tmp/commands")
 fi
 
+# ---- the files for engines are what they are called
+if python3 -c 'import tomllib' 2>/dev/null; then # since Python 3.11
+	for f in $(files contrib/containerd contrib/crio contrib/podman contrib/docker); do
+		case $f in
+		*.json) python3 -c 'import json, sys; json.load(open(sys.argv[1]))' "$f" 2>"$tmp/out" || fault "$f is no JSON" "$(tail -n 1 "$tmp/out")" ;;
+		*) python3 -c 'import tomllib, sys; tomllib.load(open(sys.argv[1], "rb"))' "$f" 2>"$tmp/out" || fault "$f is no TOML" "$(tail -n 1 "$tmp/out")" ;;
+		esac
+	done
+fi
+
 # ---- scripts
 scripts=$(files '*.sh' .ci/run 'contrib/completions/*.bash')
 for s in $scripts; do

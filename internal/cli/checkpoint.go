@@ -33,7 +33,7 @@ func runCheckpoint(c *call) error {
 func (c *call) criuOptions() (libcontainer.CriuOptions, error) {
 	f := &c.flags
 	o := libcontainer.CriuOptions{Criu: c.global.str("criu"), TCPEstablished: f.bool("tcp-established"), ExtUnixSockets: f.bool("ext-unix-sk"),
-		ShellJob: f.bool("shell-job"), FileLocks: f.bool("file-locks"), AutoDedup: f.bool("auto-dedup"), ManageCgroups: f.str("manage-cgroups-mode")}
+		ShellJob: f.bool("shell-job"), FileLocks: f.bool("file-locks"), AutoDedup: f.bool("auto-dedup"), NetworkLock: f.str("network-lock"), ManageCgroups: f.str("manage-cgroups-mode")}
 	if f.bool("lazy-pages") {
 		return o, errors.New("--lazy-pages: is not supported; memory is written and read as a whole")
 	}

@@ -12,6 +12,7 @@ var (
 	flagLazyPages      = Flag{Name: "lazy-pages", Kind: Bool, Usage: "bring memory when it is used; refused, tare cannot"}
 	flagManageCgroups  = Flag{Name: "manage-cgroups-mode", Kind: Text, Arg: "MODE", Default: "soft", Usage: "what CRIU does with cgroups: soft, full, strict or ignore"}
 	flagEmptyNS        = Flag{Name: "empty-ns", Kind: List, Arg: "NAMESPACE", Usage: "leave out what is in a namespace; only network"}
+	flagNetworkLock    = Flag{Name: "network-lock", Kind: Text, Arg: "METHOD", Usage: "what keeps packets away meanwhile: iptables, nftables or skip (default: CRIU's own)"}
 	flagAutoDedup      = Flag{Name: "auto-dedup", Kind: Bool, Usage: "drop from an earlier image what a later one has"}
 )
 
@@ -27,7 +28,7 @@ var checkpointFlags = [...]*Flag{
 	{Name: "page-server", Kind: Text, Arg: "ADDRESS:PORT", Usage: "send memory to a `criu page-server`"},
 	&flagFileLocks,
 	{Name: "pre-dump", Kind: Bool, Usage: "write only memory, as the parent of a later checkpoint, and let the container run on"},
-	&flagManageCgroups, &flagEmptyNS, &flagAutoDedup,
+	&flagManageCgroups, &flagEmptyNS, &flagNetworkLock, &flagAutoDedup,
 }
 
 var restoreFlags = [...]*Flag{
@@ -38,7 +39,7 @@ var restoreFlags = [...]*Flag{
 	&flagPidfdSocket, &flagPidFile,
 	{Name: "no-subreaper", Kind: Bool, Usage: "do not become the parent of the container's orphans"},
 	{Name: "no-pivot", Kind: Bool, Usage: "accepted, and without effect: CRIU makes the root"},
-	&flagEmptyNS, &flagAutoDedup, &flagLazyPages,
+	&flagEmptyNS, &flagNetworkLock, &flagAutoDedup, &flagLazyPages,
 	{Name: "lsm-profile", Kind: Text, Arg: "KIND:LABEL", Usage: "give processes this label: apparmor:NAME or selinux:LABEL"},
 	{Name: "lsm-mount-context", Kind: Text, Arg: "CONTEXT", Usage: "SELinux context of restored mounts"},
 }

@@ -42,6 +42,11 @@ var CgroupModes = map[string]CgroupMode{
 	"soft": rpc.CriuCgMode_SOFT, "full": rpc.CriuCgMode_FULL, "strict": rpc.CriuCgMode_STRICT, "ignore": rpc.CriuCgMode_IGNORE,
 }
 
+// NetworkLocks are the ways to keep packets from connections that stand still.
+var NetworkLocks = map[string]rpc.CriuNetworkLockMethod{
+	"iptables": rpc.CriuNetworkLockMethod_IPTABLES, "nftables": rpc.CriuNetworkLockMethod_NFTABLES, "skip": rpc.CriuNetworkLockMethod_SKIP,
+}
+
 // DefaultProgram is looked for in PATH.
 const DefaultProgram = "criu"
 

@@ -311,6 +311,8 @@ func TestCheckpointJoined(t *testing.T) {
 
 // TestCheckpointUserNamespace: with id maps, and devices that are bound.
 func TestCheckpointUserNamespace(t *testing.T) {
+	mask := unix.Umask(0) // who restores opens the file that is the output, as another user
+	t.Cleanup(func() { unix.Umask(mask) })
 	b := countingBox(t, userNamespace(100000))
 	b.own(100000)
 	for _, d := range []string{"data", "ro"} {
@@ -318,6 +320,7 @@ func TestCheckpointUserNamespace(t *testing.T) {
 	}
 	b.launch()
 	n := b.counts(2)
+	b.must(os.Mkdir(b.images(), 0o755)) // who restores reads them as another user
 	b.checkpoint()
 	b.restore()
 	b.counts(n)
@@ -391,11 +394,11 @@ func TestCheckpointTCP(t *testing.T) {
 	_, err = conn.Write([]byte("still\n"))
 	b.must(err)
 	b.until("the second line", func() bool { return readText(t, got) == "before\nstill\n" })
-	b.ok("checkpoint", "--tcp-established", "--image-path", b.images(), b.id)
+	b.ok("checkpoint", "--tcp-established", "--network-lock", "iptables", "--image-path", b.images(), b.id)
 	b.reap()
 	_, err = conn.Write([]byte("after\n"))
 	b.must(err)
-	b.restore("--tcp-established")
+	b.restore("--tcp-established", "--network-lock", "iptables")
 	b.until("the third line", func() bool { return readText(t, got) == "before\nstill\nafter\n" })
 	b.kill("KILL")
 	b.remove()

@@ -12,7 +12,8 @@ import (
 // enginePrograms are what tests/engines/guest runs. The guest is the same Debian as
 // the reference host, so the host's own files are copied, with the libraries that
 // they name; an image with all of them would be made for minutes.
-var enginePrograms = []string{"dockerd", "docker", "docker-init", "containerd", "containerd-shim-runc-v2", "ctr", "podman", "conmon"}
+var enginePrograms = []string{"/usr/sbin/dockerd", "/usr/bin/docker", "/usr/bin/docker-init", "/usr/bin/containerd",
+	"/usr/bin/containerd-shim-runc-v2", "/usr/bin/ctr"}
 
 // engineFiles are what a boot needs of them. Where the host has not all, it is
 // skipped.
@@ -30,12 +31,8 @@ func (b *boot) engineFiles(ctx context.Context) (files []hostFile, runs bool) {
 
 // findEngines returns them, or which one the host lacks.
 func findEngines(ctx context.Context) (files []hostFile, missing string) {
-	paths := []string{"/usr/share/containers", "/etc/containers/policy.json"}
-	for _, name := range enginePrograms {
-		path, err := exec.LookPath(name)
-		if err != nil {
-			return nil, name
-		}
+	var paths []string
+	for _, path := range enginePrograms {
 		paths = append(paths, path)
 		out, _ := exec.CommandContext(ctx, "ldd", path).Output() // fails for a static one
 		for line := range strings.Lines(string(out)) {

@@ -1,0 +1,42 @@
+package integration
+
+import (
+	"os"
+	"testing"
+)
+
+// TestCheckpointRefused: where there is no CRIU, or it ends at once, the container
+// goes on, and a restore leaves nothing. What CRIU does is tested where it works.
+func TestCheckpointRefused(t *testing.T) {
+	if !isTare {
+		t.Skip("the words are tare's")
+	}
+	b := newBox(t, prober("pause"))
+	images := b.dir + "/images"
+	b.create()
+	b.refused([]string{"container cannot be checkpointed in created state"}, "checkpoint", "--image-path", images, b.id)
+	b.start()
+	for criu, words := range map[string][]string{
+		"/nowhere/criu": {"checkpoint failed: ", "/nowhere/criu", "which is not installed (the package criu"},
+		"false":         {"checkpoint failed: criu ended without an answer: exit status 1"},
+	} {
+		b.refused(words, "--criu", criu, "checkpoint", "--image-path", images, b.id)
+		if got := b.status(); got != "running" && got != "created" {
+			t.Errorf("the container is %s", got)
+		}
+	}
+	for flag, word := range map[string]string{
+		"--parent-path=/first": "must be relative", "--page-server=here": "ADDRESS:PORT", "--page-server=h:99999": "ADDRESS:PORT",
+		"--manage-cgroups-mode=all": "use soft", "--empty-ns=pid": "use network", "--network-lock=x": "use iptables, nftables or skip", "--lazy-pages": "not supported", "--status-fd=3": "only for --lazy-pages",
+	} {
+		b.refused([]string{word}, "checkpoint", flag, "--image-path", images, b.id)
+	}
+	b.remove("--force")
+	b.must(os.MkdirAll(images, 0o700))
+	b.refused([]string{"restore failed: criu ended without an answer"}, "--criu", "false", "restore", "--bundle", b.bundle, "--image-path", images, b.id)
+	b.nothingLeft()
+	b.spec.Annotations = map[string]string{"org.criu.config": "/nowhere/criu.conf"}
+	b.writeConfig()
+	b.refused([]string{`annotations["org.criu.config"]`, "/nowhere/criu.conf"}, "restore", "--bundle", b.bundle, "--image-path", images, b.id)
+	b.nothingLeft()
+}
