@@ -38,7 +38,7 @@ func pureAnd(more ...string) []string { return append(append([]string{}, pure...
 // every package below it.
 var rooms = map[string]room{
 	"":               {why: "main only prints help or hands over to the whole; commands have run before it", own: []string{"internal/cli/early", "internal/cli/usage", "internal/cli/withsystemd", "internal/whole"}, std: []string{"os"}},
-	"internal/whole": {why: "executes what it carries", own: []string{"internal/sealed"}, std: []string{"embed", "errors", "fmt", "os", "runtime", "strconv", "syscall"}},
+	"internal/whole": {why: "executes what it carries", own: []string{"internal/entry", "internal/sealed"}, std: []string{"embed", "errors", "fmt", "os", "runtime", "strconv", "syscall"}},
 	"internal/cli/early": {
 		why: "it runs before urfave/cli is initialised, and so may depend on nothing that imports it",
 		own: []string{"internal/cli", "internal/entry"}, std: []string{"os"},

@@ -20,12 +20,15 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/tare-oci/tare/internal/entry"
 	"github.com/tare-oci/tare/internal/sealed"
 )
 
 // SelfEnv is the environment variable that tells the whole where the file is that
 // it came with: it has none of its own.
 const SelfEnv = "TARE_SELF"
+
+const prSetTimerslack = 29 // PR_SET_TIMERSLACK, prctl(2)
 
 // Exec replaces this program by the whole, called by the same name with the same
 // arguments. It returns only if that is not possible.
@@ -43,6 +46,11 @@ func Exec() error {
 	env := os.Environ()
 	if self, err := os.Executable(); err == nil {
 		env = append(env, SelfEnv+"="+self)
+	}
+	// What executes it gives it its timer slack.
+	runtime.LockOSThread()
+	if slack, changed := entry.Slack(); changed {
+		_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetTimerslack, uintptr(slack), 0)
 	}
 	err = syscall.Exec("/proc/self/fd/"+strconv.Itoa(fd), os.Args, env)
 	return fmt.Errorf("execute the second half of tare: %w", err)
