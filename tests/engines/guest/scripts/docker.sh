@@ -21,7 +21,7 @@ docker inspect --format '{{.State.ExitCode}}' "$N"
 docker rm "$N" >/dev/null
 shown LoadState
 ls -d "/sys/fs/cgroup/system.slice/$unit" 2>/dev/null
-drun --rm --cgroup-parent tare-test.slice --cgroupns host box cat /proc/self/cgroup
+drun --rm --cgroup-parent limits-test.slice --cgroupns host box cat /proc/self/cgroup
 drun --rm -m 16m box tail /dev/zero
 echo "exit $?"
 echo "# --privileged"
