@@ -165,6 +165,7 @@ func (b *bench) measureInit(ctx context.Context, rt *ociRuntime, facts *memoryFa
 	if err != nil {
 		return err
 	}
+	time.Sleep(settle)
 	facts.InitPSS, facts.InitRSS, facts.InitThreads, err = residentOf(c.pid)
 	if discardErr := b.discard(c); err == nil {
 		err = discardErr
@@ -252,6 +253,10 @@ func besides(init int) (processes, pss int, err error) {
 	}
 	return processes, pss, err
 }
+
+// settle is how long a created init is left alone before it is looked at: create may
+// return before it has come to wait, and it waits for days.
+const settle = 100 * time.Millisecond
 
 // residentOf reads PSS and RSS in KiB and the number of threads of a process.
 func residentOf(pid int) (pss, rss, threads int, err error) {
