@@ -286,8 +286,13 @@ func TestCheckpointJoined(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = holder.Process.Kill(); _ = holder.Wait() })
 	at := procPath(holder.Process.Pid, "ns/net")
+	// Before the box looks at what runs already: by then it is what it will be.
+	for end := time.Now().Add(patience); !strings.HasPrefix(readText(t, procPath(holder.Process.Pid, "comm")), "sleep"); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("unshare does not begin")
+		}
+	}
 	b := countingBox(t, withNamespace(specs.NetworkNamespace, at))
-	b.until("the namespace", func() bool { return strings.HasPrefix(readText(t, procPath(holder.Process.Pid, "comm")), "sleep") })
 	b.spec.Hooks = &specs.Hooks{
 		CreateRuntime: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "cat >>" + b.dir + "/hooks; echo >>" + b.dir + "/hooks"}}},
 		Poststop:      []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "echo poststop >>" + b.dir + "/hooks"}}},
