@@ -12,7 +12,7 @@
 //     cannot be opened. No program is asked for its limit before package
 //     initialization, and no descriptor is needed before it: a closed one of the
 //     first three is still replaced by /dev/null.
-//   - The timers of threads are given a millisecond of slack. The first thread
+//   - The timers of threads are given 50 milliseconds of slack. The first thread
 //     that the runtime starts looks around every 20 microseconds, on the other
 //     processor, which it keeps from sleep.
 //
