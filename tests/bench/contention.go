@@ -23,7 +23,7 @@ const (
 	// at once than that follow each other.
 	leastStarts = 32
 	// fullContentions and quickContentions are the numbers of rounds.
-	fullContentions  = 5
+	fullContentions  = 15
 	quickContentions = 1
 	// batchTimeout bounds one measurement; what runs then is killed and failed.
 	batchTimeout = 60 * time.Second
