@@ -36,17 +36,17 @@ func prepare() error {
 cp "$TARE" /usr/local/sbin/tare && chmod 755 /usr/local/sbin/tare
 ip link set lo up
 modprobe -a overlay veth
-mkdir -p /etc/docker /work /box/bin /box/dev /box/etc /box/proc /box/sys /box/tmp /box/mnt
+mkdir -p /etc/docker /srv/engines /box/bin /box/dev /box/etc /box/proc /box/sys /box/tmp /box/mnt
 cp /bin/busybox /box/bin && chroot /box /bin/busybox --install -s /bin
 echo root:x:0:0:root:/:/bin/sh >/box/etc/passwd
-tar -C /box -cf /work/box.tar .
+tar -C /box -cf /srv/engines/box.tar .
 cat >/etc/docker/daemon.json <<END
 {"runtimes": {"tare": {"path": "/usr/local/sbin/tare"}}, "exec-opts": ["native.cgroupdriver=systemd"]}
 END
 systemd-run --quiet --unit containerd containerd
 systemd-run --quiet --unit dockerd dockerd --bridge=none --iptables=false
 until docker version && ctr version; do sleep 0.3; done
-docker import /work/box.tar box
+docker import /srv/engines/box.tar box
 docker save box | ctr images import -
 `)
 }
@@ -62,10 +62,10 @@ func sh(script string) error {
 
 // TestEngines runs each script with both runtimes.
 func TestEngines(t *testing.T) {
-	if err := os.CopyFS("/work/run", scripts); err != nil {
+	if err := os.CopyFS("/srv/engines/run", scripts); err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob("/work/run/scripts/*.sh")
+	files, err := filepath.Glob("/srv/engines/run/scripts/*.sh")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
