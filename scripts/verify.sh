@@ -82,15 +82,24 @@ fi
 for f in README.md CONTRIBUTING.md SECURITY.md LICENSE docs/architecture.md docs/testing.md docs/security.md docs/plan.md; do
 	[ -s "$f" ] || fault "$f is missing"
 done
-# A link to a file leads to one.
+# A link to a file leads to one, and one to a heading to a heading, by the name that
+# forges give it.
+headings() { # FILE
+	sed -n 's/^##* //p' "$1" | tr '[:upper:]' '[:lower:]' | sed 's/[^a-z0-9 _-]//g; s/ /-/g'
+}
 while IFS=: read -r from link; do
-	to=${link#*](}
-	to=${to%)}
-	to=${to%%#*}
-	case $to in
-	'' | *://* | mailto:*) continue ;;
+	link=${link#*](}
+	link=${link%)}
+	case $link in
+	*://* | mailto:*) continue ;;
 	esac
-	[ -e "$(dirname "$from")/$to" ] || fault "$from: the link to $to leads nowhere"
+	to=${link%%#*}
+	if [ -z "$to" ]; then to=$from; else to=$(dirname "$from")/$to; fi
+	if [ ! -e "$to" ]; then
+		fault "$from: the link to $link leads nowhere"
+	elif [ "${link%%#*}" != "$link" ] && ! headings "$to" | grep -qxF -- "${link#*#}"; then
+		fault "$from: the link to $link leads to no heading"
+	fi
 done < <(files '*.md' | xargs -r grep -oHE '\]\([^) ]+\)')
 
 # ---- a page for each command

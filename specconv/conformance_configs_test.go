@@ -46,7 +46,3 @@ var refusedConfigs = map[string]string{
 	"windows":                 plainHead + plainProcess + `, "windows": {}}`,
 	"zos":                     plainHead + plainProcess + `, "zos": {}}`,
 }
-
-func withRdt(members string) string {
-	return plainHead + plainProcess + `, "linux": {"intelRdt": {` + members + `}}}`
-}

@@ -67,7 +67,7 @@ var rooms = map[string]room{
 	"libcontainer": {
 		why: "the library that a program imports; it compiles and runs plans, and knows nothing of flags and terminals' users",
 		own: []string{"hooks", "internal/aside", "internal/cgroup", "internal/console", "internal/criu", "internal/devfilter", "internal/entry", "internal/facts", "internal/field", "internal/initbin", "internal/initproto", "internal/netdev", "internal/ociconfig",
-			"internal/ocischema", "internal/ojson", "internal/plan", "internal/probe", "internal/rdt", "internal/state", "internal/sys", "internal/version", "specconv"},
+			"internal/ocischema", "internal/ojson", "internal/plan", "internal/probe", "internal/rdt", "internal/state", "internal/sys", "specconv"},
 		other: []string{specs, xsys},
 	},
 	"hooks/network": {

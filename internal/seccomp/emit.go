@@ -68,7 +68,7 @@ func (c *compiler) level(l *level, other label) label {
 			continue
 		}
 		if n.mask != ^uint32(0) {
-			next = c.asm.put(instruction{code: codeAnd, k: n.mask})
+			c.asm.put(instruction{code: codeAnd, k: n.mask})
 		}
 		next = c.asm.put(instruction{code: codeLoad, k: n.offset()})
 	}

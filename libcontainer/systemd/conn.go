@@ -209,7 +209,7 @@ func (c *conn) Manager() (version int, root string, err error) {
 
 // versionNumber reads "252.39-1~deb12u1", "v245.4-4ubuntu3" or "systemd 219".
 func versionNumber(text string) int {
-	text = strings.TrimLeft(text, "systemdv ")
+	text = strings.TrimLeftFunc(text, func(r rune) bool { return r < '0' || r > '9' })
 	n := 0
 	for n < len(text) && text[n] >= '0' && text[n] <= '9' {
 		n++
