@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -99,10 +100,10 @@ func Run(kind string, index int, h *specs.Hook, in *Setting) error {
 		}
 		return fail(err.Error(), "")
 	}
-	timedOut := false
+	var timedOut atomic.Bool
 	if h.Timeout != nil {
 		timer := time.AfterFunc(time.Duration(*h.Timeout)*time.Second, func() {
-			timedOut = true
+			timedOut.Store(true)
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		})
 		err = cmd.Wait()
@@ -112,10 +113,10 @@ func Run(kind string, index int, h *specs.Hook, in *Setting) error {
 	}
 	var exit *exec.ExitError
 	switch {
-	case timedOut:
-		return fail(fmt.Sprintf("killed after its timeout of %d s", *h.Timeout), out.text())
 	case err == nil || errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success():
-		return nil
+		return nil // at the last moment, maybe
+	case timedOut.Load():
+		return fail(fmt.Sprintf("killed after its timeout of %d s", *h.Timeout), out.text())
 	case errors.As(err, &exit):
 		return fail(exitText(exit.ProcessState), out.text())
 	default:

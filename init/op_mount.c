@@ -147,17 +147,15 @@ static int legacy_fs(struct ctx *c, const struct op *op, int target)
 	if (n >= sizeof data)
 		return fail(c, STEP_MOUNT, -E2BIG);
 	owned_fd cwd = sys_openat(AT_FDCWD, ".", O_PATH | O_DIRECTORY, 0);
-	owned_fd proc = sys_openat(AT_FDCWD, "/proc/self/fd", O_PATH | O_DIRECTORY, 0);
-	struct statfs sfs;
-	if (cwd < 0 || proc < 0)
-		return fail(c, STEP_OPEN, cwd < 0 ? cwd : proc);
-	int r = sys_fstatfs(proc, &sfs);
-	if (r < 0 || sfs.f_type != PROC_MAGIC)
-		return fail(c, STEP_FSTATFS, r < 0 ? r : -EXDEV);
-	r = (int)sys1(__NR_fchdir, proc);
+	if (cwd < 0)
+		return fail(c, STEP_OPEN, cwd);
+	owned_fd proc = open_proc(c);
+	if (proc < 0)
+		return proc;
+	int r = (int)sys1(__NR_fchdir, proc);
 	if (r < 0)
 		return fail(c, STEP_FCHDIR, r);
-	(void)put_num(name, 0, sizeof name, (u64)target);
+	(void)put_num(name, put_str(name, 0, sizeof name, "self/fd/"), sizeof name, (u64)target);
 	ulong flags = ms_flags((u32)op->num[MOUNT_FS_ATTR]) | op->num[MOUNT_FS_MS];
 	r = sys_mount(op_str(c, op, MOUNT_FS_SOURCE), name, op_str(c, op, MOUNT_FS_TYPE), flags, data);
 	(void)sys1(__NR_fchdir, cwd);

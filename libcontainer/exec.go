@@ -263,6 +263,9 @@ func (h *host) runExec(pidFile string) (*Process, error) {
 	}
 	h.letGo()
 	if err != nil {
+		if p.terminal != nil {
+			p.terminal.Close()
+		}
 		h.failExec()
 		return nil, err
 	}

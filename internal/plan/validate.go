@@ -4,9 +4,8 @@ import "fmt"
 
 // Validate proves what holds for every plan, whatever the config: phases only
 // go forward, every slot is filled once and before it is used, the mandatory
-// ops are there exactly once, nothing but the listed kinds follows the lock, the
-// process is dumpable in no namespace of others, and is forked into those of a container
-// that runs only where that one's root is its own.
+// ops are there exactly once, the process is dumpable in no namespace of others, and it is
+// forked into those of a container that runs only where that one's root is its own.
 // An error here is a bug of specconv, never the user's fault.
 func (p *Plan) Validate() error {
 	if len(p.Ops) > MaxOps {
