@@ -43,6 +43,7 @@ func Exec() error {
 	}
 	// syscall.Exec also puts back the limit of open files that this process was
 	// started with.
+	_ = os.Unsetenv(SelfEnv) // of a tare that has started this one; the first of two would count
 	env := os.Environ()
 	if self, err := os.Executable(); err == nil {
 		env = append(env, SelfEnv+"="+self)

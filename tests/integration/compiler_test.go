@@ -67,6 +67,20 @@ func TestSeccompCompilers(t *testing.T) {
 	expect(t, "errno of AF_VSOCK", reports["libseccomp"].result("call:native:41:40").Err, int(unix.EPERM))
 }
 
+// TestSeccompCompilerBesideTare: a tare that another one has started, as a hook for
+// example, looks beside itself for the compiler, and not beside the other one.
+func TestSeccompCompilerBesideTare(t *testing.T) {
+	if !isTare {
+		t.Skip("a flag of tare")
+	}
+	otherCompiler(t)
+	b := newBox(t, prober("quiet"), seccomp(specs.ActAllow, specs.ActErrno, nil, "getitimer"))
+	b.writeConfig()
+	b.env = append(os.Environ(), "TARE_SELF=/nowhere/tare")
+	b.ok("--seccomp-compiler", "libseccomp", "plan", "--bundle", b.bundle, b.id) // is the whole's
+	b.nothingLeft()
+}
+
 // TestSeccompCompilerListener: the other compiler's filter can ask an agent, too.
 func TestSeccompCompilerListener(t *testing.T) {
 	if !isTare {

@@ -112,13 +112,11 @@ func sysctlEffect(t *testing.T) {
 	fds := b.slotFds(isProc)
 	for _, c := range []struct{ ns, key, want string }{{"ipc", "kernel/msgmax", "12345"}, {"net", "net/ipv4/ip_forward", "1"}} {
 		b.inside(c.ns, func() {
-			got, err := os.ReadFile("/proc/thread-self/../../../sys/" + c.key)
-			if c.ns == "ipc" {
-				got, err = os.ReadFile("/proc/sys/" + c.key)
-			} else {
-				// net sysctls are those of the process that opened the procfs
-				got, err = os.ReadFile(fds[0] + "/sys/" + c.key)
+			at := "/proc"
+			if c.ns == "net" { // whose sysctls are those of the process that opened the procfs
+				at = fds[0]
 			}
+			got, err := os.ReadFile(at + "/sys/" + c.key)
 			if err != nil || strings.TrimSpace(string(got)) != c.want {
 				t.Errorf("%s is %q, %v, want %s", c.key, got, err, c.want)
 			}
