@@ -70,14 +70,7 @@ func TestAdoptSameAsRunc(t *testing.T) {
 		if p == nil {
 			t.Fatal(errs.Err())
 		}
-		ours, err := load(p.Filter)
-		if err != nil {
-			t.Fatal(err)
-		}
-		theirs, err := load(readCompressed(t, "testdata/runc-"+name+".bpf.gz"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		ours, theirs := loaded(t, p.Filter), loaded(t, readCompressed(t, "testdata/runc-"+name+".bpf.gz"))
 		for c := range boundary(s) {
 			g, _, _ := ours.run(c, nil)
 			if w, _, _ := theirs.run(c, nil); g != w {

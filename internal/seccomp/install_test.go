@@ -19,19 +19,14 @@ import (
 // filter; no call that is tried fails with such an errno.
 const installFailed = 200
 
-// try installs a program for a new process, which then makes one system call
-// and ends. It returns the errno of the call, 0 if it succeeded, or the signal
-// that ended the process. The process is a fork that does nothing but raw
+// behind installs a program in a new process, which then makes one system call and
+// ends with its errno, 0 if it succeeded. The process is a fork that does nothing but raw
 // system calls, so that it has one thread, as the init of a container does.
-func try(t *testing.T, p *Program, nr uintptr, args ...uintptr) string {
+func behind(t *testing.T, filter []byte, flags, nr uintptr, args ...uintptr) (status unix.WaitStatus) {
 	t.Helper()
 	var a [6]uintptr
 	copy(a[:], args)
-	prog := unix.SockFprog{
-		Len:    uint16(len(p.Filter) / 8),
-		Filter: (*unix.SockFilter)(unsafe.Pointer(&p.Filter[0])),
-	}
-	flags := uintptr(p.Flags)
+	prog := unix.SockFprog{Len: uint16(len(filter) / 8), Filter: (*unix.SockFilter)(unsafe.Pointer(&filter[0]))}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
@@ -52,7 +47,6 @@ func try(t *testing.T, p *Program, nr uintptr, args ...uintptr) string {
 			syscall.RawSyscall(unix.SYS_EXIT_GROUP, status, 0, 0)
 		}
 	}
-	var status unix.WaitStatus
 	for {
 		_, err := unix.Wait4(int(pid), &status, 0, nil)
 		if err == nil {
@@ -62,7 +56,15 @@ func try(t *testing.T, p *Program, nr uintptr, args ...uintptr) string {
 			t.Fatalf("wait: %v", err)
 		}
 	}
-	runtime.KeepAlive(p)
+	runtime.KeepAlive(filter)
+	return status
+}
+
+// try makes one system call behind a program. It returns the errno of the call, or the
+// signal that ended the process.
+func try(t *testing.T, p *Program, nr uintptr, args ...uintptr) string {
+	t.Helper()
+	status := behind(t, p.Filter, uintptr(p.Flags), nr, args...)
 	switch {
 	case status.Signaled():
 		return status.Signal().String()

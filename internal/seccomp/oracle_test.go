@@ -52,17 +52,8 @@ const recordFile = "testdata/filters.gz"
 
 func readRecord(t testing.TB) record {
 	t.Helper()
-	f, err := os.Open(recordFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var r record
-	if err := json.NewDecoder(z).Decode(&r); err != nil {
+	if err := json.Unmarshal(readCompressed(t, recordFile), &r); err != nil {
 		t.Fatal(err)
 	}
 	return r

@@ -22,14 +22,7 @@ func TestSameAsRunc(t *testing.T) {
 		if p == nil {
 			t.Fatal(errs.Err())
 		}
-		ours, err := load(p.Filter)
-		if err != nil {
-			t.Fatal(err)
-		}
-		theirs, err := load(readCompressed(t, "testdata/runc-"+name+".bpf.gz"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		ours, theirs := loaded(t, p.Filter), loaded(t, readCompressed(t, "testdata/runc-"+name+".bpf.gz"))
 		count, ourSteps, theirSteps := 0, 0, 0
 		for c := range boundary(s) {
 			g, gSteps, _ := ours.run(c, nil)
@@ -44,7 +37,17 @@ func TestSameAsRunc(t *testing.T) {
 	}
 }
 
-func readCompressed(t *testing.T, path string) []byte {
+// loaded is a program for the test's own machine.
+func loaded(t *testing.T, filter []byte) bpf {
+	t.Helper()
+	m, err := load(filter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func readCompressed(t testing.TB, path string) []byte {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {

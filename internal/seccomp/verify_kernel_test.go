@@ -6,9 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -21,29 +19,7 @@ func kernelTakes(t *testing.T, filter []byte) bool {
 	if len(filter) < 8 {
 		return false
 	}
-	prog := unix.SockFprog{Len: uint16(len(filter) / 8), Filter: (*unix.SockFilter)(unsafe.Pointer(&filter[0]))}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
-	if errno != 0 {
-		t.Fatalf("fork: %v", errno)
-	}
-	if pid == 0 {
-		_, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
-		if errno == 0 {
-			_, _, errno = syscall.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&prog)))
-		}
-		for {
-			syscall.RawSyscall(unix.SYS_EXIT_GROUP, uintptr(errno), 0, 0)
-		}
-	}
-	var status unix.WaitStatus
-	for {
-		if _, err := unix.Wait4(int(pid), &status, 0, nil); err == nil {
-			break
-		}
-	}
-	runtime.KeepAlive(filter)
+	status := behind(t, filter, 0, unix.SYS_EXIT_GROUP)
 	return status.Exited() && status.ExitStatus() == 0
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -234,15 +235,21 @@ func TestFailureAfterTheGate(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := newBox(t).add(plan.GateOpen("f")).in(root).add(plan.RootPivot("f"), plan.ExecFind("f", "/prog", ""), plan.Gate(), plan.FdClose(3), plan.Exec("f", []string{"prog"}))
+	b.failsBehindTheGate("execve", unix.ENOEXEC, "/prog")
+}
+
+// failsBehindTheGate starts the program, and reads in the fifo why that failed.
+func (b *box) failsBehindTheGate(step string, errno syscall.Errno, detail string) {
+	b.t.Helper()
 	fifo := b.startGated()
 	defer fifo.Close()
 	if _, err := fifo.Write([]byte{'0'}); err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	equal(t, "exit status", b.wait(), 1)
+	equal(b.t, "exit status", b.wait(), 1)
 	r, err := b.fifoReport()
 	b.must("report", err)
-	b.expect(&r, "execve", unix.ENOEXEC, "/prog")
+	b.expect(&r, step, errno, detail)
 }
 
 func fdCloseEffect(t *testing.T) {

@@ -246,11 +246,15 @@ func ioPriorityFailure(t *testing.T) {
 }
 
 func affinityEffect(t *testing.T) {
-	b := newBox(t).add(plan.Affinity("f", "0", []byte{1, 0, 0, 0, 0, 0, 0, 0}, 0)).look()
+	newBox(t).add(plan.Affinity("f", "0", []byte{1, 0, 0, 0, 0, 0, 0, 0}, 0)).look().onTheFirstCPU()
+}
+
+func (b *box) onTheFirstCPU() {
+	b.t.Helper()
 	var set unix.CPUSet
 	b.must("sched_getaffinity", unix.SchedGetaffinity(b.pid, &set))
 	if set.Count() != 1 || !set.IsSet(0) {
-		t.Errorf("CPUs %v", set)
+		b.t.Errorf("CPUs %v", set)
 	}
 }
 
