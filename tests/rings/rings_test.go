@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -71,5 +73,28 @@ func TestEveryRingHasABound(t *testing.T) {
 	}
 	for name := range bounds {
 		t.Errorf("bounds.txt has a line for %q, which is no ring", name)
+	}
+}
+
+// docs/testing.md has a row for each ring.
+func TestEveryRingIsDocumented(t *testing.T) {
+	data, err := os.ReadFile("../../docs/testing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(data), "| ring | what is proven | how |\n|---|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var listed, want []string
+	for row := range strings.Lines(table) {
+		name, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " |")
+		listed = append(listed, name)
+	}
+	for _, r := range rings {
+		want = append(want, r.name)
+	}
+	slices.Sort(listed)
+	slices.Sort(want)
+	if !slices.Equal(listed, want) {
+		t.Errorf("docs/testing.md has the rings %v, there are %v", listed, want)
 	}
 }

@@ -119,6 +119,11 @@ func TestManPages(t *testing.T) {
 		if got, want := manFlags(p), names(c.Flags); !slices.Equal(got, want) {
 			t.Errorf("tare-%s.8.md describes %v, the table has %v", c.Name, got, want)
 		}
+		for _, f := range c.Flags {
+			if f.Default != "-1" && !strings.Contains(p, f.Default) { // which means none
+				t.Errorf("tare-%s.8.md does not say that --%s is %s by default", c.Name, f.Name, f.Default)
+			}
+		}
 		for _, s := range []string{"% tare-" + c.Name + " 8\n", "\ntare-" + c.Name + " - " + c.Usage + "\n", "\n**tare " + c.Name + "**"} {
 			if !strings.Contains(p, s) {
 				t.Errorf("tare-%s.8.md has no %q", c.Name, s)
