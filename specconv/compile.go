@@ -276,7 +276,7 @@ func (c *compiler) linux() *specs.Linux {
 	return &specs.Linux{}
 }
 
-// hasNUL finds strings that no system call can carry.
+// noNUL refuses strings that no system call can carry.
 func (c *compiler) noNUL(path, s string) bool {
 	if strings.IndexByte(s, 0) >= 0 {
 		c.errs.Add(path, s, "has a NUL byte")

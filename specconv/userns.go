@@ -208,7 +208,7 @@ func (c *compiler) needsPrivilege(n *mount) bool {
 	return flag != 0 && !n.bind && !n.opt.remount && c.hostOpens() && c.ns.isJoined(flag)
 }
 
-// checkGroupOption refuses a gid= or uid= that the user namespace does not have;
+// checkOwnerOptions refuses a gid= or uid= that the user namespace does not have;
 // the kernel's own word for it is a bare EINVAL.
 func (c *compiler) checkOwnerOptions(n *mount) {
 	if !c.ns.isNew(plan.NewUser) || n.bind {

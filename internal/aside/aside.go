@@ -113,7 +113,7 @@ type Thread struct {
 // Start begins to make calls, in their order, until one fails. The thread shares
 // descriptors and memory, but not the working directory and what else fork
 // copies (CLONE_FS). What the calls point to must be memory of the heap that
-// stays reachable until Wait has returned.
+// stays reachable until Done has been called.
 func Start(calls []Call) (*Thread, Errno) {
 	pend(calls)
 	t := &Thread{calls: calls, tid: 1, masks: masks{all: ^uint64(0)}}
