@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"sort"
-	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -142,24 +140,6 @@ func (s *Store) dropDead(id string) error {
 		return &fs.PathError{Op: "unlink", Path: path, Err: err}
 	}
 	return nil
-}
-
-// lockWait bounds how long a command waits for another on the same container.
-const lockWait = 10 * time.Second
-
-// flockWithin takes the lock, or says ErrBusy when it is held for too long.
-func flockWithin(fd int, wait time.Duration) error {
-	end := time.Now().Add(wait)
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		err := flock(fd, unix.LOCK_EX|unix.LOCK_NB)
-		if err != unix.EWOULDBLOCK {
-			return err
-		}
-		if time.Now().After(end) {
-			return ErrBusy
-		}
-		time.Sleep(pause)
-	}
 }
 
 // Load reads a record. With lock it also waits until nobody else changes it.
@@ -411,25 +391,4 @@ func readDir(path string) ([]string, error) {
 // open refuses links: the state root is the runtime's alone.
 func open(path string, flags int) (int, error) {
 	return sys.Open(path, flags|unix.O_NOFOLLOW, 0o600)
-}
-
-func flock(fd, how int) error {
-	for {
-		if err := syscall.Flock(fd, how); err != syscall.EINTR {
-			return err
-		}
-	}
-}
-
-// StartTime is the start of a process in clock ticks since boot, and its state
-// letter; ok is false when there is no such process.
-func StartTime(pid int) (start uint64, status byte, ok bool) {
-	text := sys.Text("/proc/" + strconv.Itoa(pid) + "/stat")
-	// The name, in parentheses, may hold anything: count from its end.
-	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
-	if len(fields) < 20 {
-		return 0, 0, false
-	}
-	start, err := strconv.ParseUint(fields[19], 10, 64)
-	return start, fields[0][0], err == nil
 }
