@@ -3,6 +3,7 @@
 package libcontainer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -30,6 +31,7 @@ type CriuOptions struct {
 	ShellJob       bool
 	FileLocks      bool
 	AutoDedup      bool
+	LazyPages      bool   // of Checkpoint, memory is served at PageServer; of Restore, it comes by CRIU's lazy-pages.socket in WorkDir
 	EmptyNetwork   bool   // --empty-ns network
 	NetworkLock    string // iptables, nftables or skip; "" for CRIU's own choice
 	ManageCgroups  string // soft, which "" means, full, strict or ignore
@@ -43,8 +45,9 @@ type CheckpointOptions struct {
 	// PreDump writes only memory, and lets the container run on: the next
 	// checkpoint, for which this is the parent, has less to do while it stands.
 	PreDump         bool
-	ParentPath      string // of an earlier one, relative to ImageDir
-	PageServer      string // ADDRESS:PORT of the `criu page-server` that memory is sent to
+	ParentPath      string   // of an earlier one, relative to ImageDir
+	PageServer      string   // ADDRESS:PORT of the `criu page-server` that memory is sent to; of LazyPages, where it is served
+	StatusFile      *os.File // with LazyPages: a byte is written when memory is served; nil for none
 	TCPSkipInFlight bool
 	LinkRemap       bool
 }
@@ -85,6 +88,9 @@ func (o *CheckpointOptions) check() error {
 	if _, err := pageServer(o.PageServer); err != nil {
 		return err
 	}
+	if o.LazyPages && o.PageServer == "" {
+		return errors.New("--lazy-pages: needs --page-server, the ADDRESS:PORT at which memory is served")
+	}
 	return o.CriuOptions.check()
 }
 
@@ -103,6 +109,18 @@ func (o *CriuOptions) check() error {
 	}
 	if os.Geteuid() != 0 {
 		return errors.New("checkpoint and restore need root: CRIU does")
+	}
+	return nil
+}
+
+// checkLazy asks CRIU before it begins: a kernel without userfaultfd(2) would only
+// be noticed by whoever restores.
+func (o *CriuOptions) checkLazy(p criu.Program) error {
+	if !o.LazyPages {
+		return nil
+	}
+	if ok, err := criu.CanBringPagesLater(p); err != nil || !ok {
+		return cmp.Or(err, errors.New("--lazy-pages: CRIU says that it cannot on this kernel, which needs userfaultfd(2) with events (CONFIG_USERFAULTFD, Linux 4.11)"))
 	}
 	return nil
 }
@@ -137,7 +155,11 @@ func checkpoint(rec *state.Record, o *CheckpointOptions) error {
 		kind = criu.PreDump
 	}
 	opts.LogFile = new(dumpLog)
-	s, err := criu.Start(criu.Program{Path: o.Criu})
+	p := criu.Program{Path: o.Criu}
+	if err := o.checkLazy(p); err != nil {
+		return err
+	}
+	s, err := criu.Start(p)
 	if err != nil {
 		return err
 	}
@@ -161,6 +183,9 @@ func (o *CheckpointOptions) dump(rec *state.Record, spec *specs.Spec) (*criu.Opt
 	opts.LeaveRunning = new(o.LeaveRunning)
 	opts.TcpSkipInFlight = new(o.TCPSkipInFlight)
 	opts.LinkRemap = new(o.LinkRemap)
+	if o.StatusFile != nil {
+		opts.StatusFd = new(int32(o.StatusFile.Fd())) // which CRIU opens by /proc, as the directories
+	}
 	opts.Root = new(rec.Rootfs)
 	if o.PreDump || o.ParentPath != "" {
 		opts.TrackMem = new(true)
@@ -209,6 +234,7 @@ func (o *CriuOptions) common(spec *specs.Spec) (*criu.Options, error) {
 		ShellJob:          new(o.ShellJob),
 		FileLocks:         new(o.FileLocks),
 		AutoDedup:         new(o.AutoDedup),
+		LazyPages:         new(o.LazyPages),
 	}
 	if o.NetworkLock != "" {
 		opts.NetworkLock = new(criu.NetworkLocks[o.NetworkLock])

@@ -125,6 +125,9 @@ func (s *restoring) run() (err error) {
 	}
 	opts.ExtMnt = sourcesOutside(s.rec, s.spec)
 
+	if err := s.o.checkLazy(criu.Program{Path: s.o.Criu}); err != nil {
+		return err
+	}
 	var session *criu.Session
 	var dirs []*os.File
 	opts.Root = new(filepath.Join(s.root, "root"))
