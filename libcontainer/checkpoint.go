@@ -3,17 +3,18 @@
 package libcontainer
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/tare-oci/tare/internal/cgroup"
 	"github.com/tare-oci/tare/internal/criu"
 	"github.com/tare-oci/tare/internal/ociconfig"
 	"github.com/tare-oci/tare/internal/state"
@@ -113,18 +114,6 @@ func (o *CriuOptions) check() error {
 	return nil
 }
 
-// checkLazy asks CRIU before it begins: a kernel without userfaultfd(2) would only
-// be noticed by whoever restores.
-func (o *CriuOptions) checkLazy(p criu.Program) error {
-	if !o.LazyPages {
-		return nil
-	}
-	if ok, err := criu.CanBringPagesLater(p); err != nil || !ok {
-		return cmp.Or(err, errors.New("--lazy-pages: CRIU says that it cannot on this kernel, which needs userfaultfd(2) with events (CONFIG_USERFAULTFD, Linux 4.11)"))
-	}
-	return nil
-}
-
 func checkpoint(rec *state.Record, o *CheckpointOptions) error {
 	status := derive(observe(rec))
 	if err := require(opCheckpoint, status, rec.ID); err != nil {
@@ -138,7 +127,7 @@ func checkpoint(rec *state.Record, o *CheckpointOptions) error {
 	if err := errs.Err(); err != nil {
 		return fmt.Errorf("the config in the record: %w", err)
 	}
-	opts, streams, err := o.dump(rec, spec)
+	opts, streams, err := o.dumpStill(rec, spec, status)
 	if err != nil {
 		return err
 	}
@@ -156,7 +145,7 @@ func checkpoint(rec *state.Record, o *CheckpointOptions) error {
 	}
 	opts.LogFile = new(dumpLog)
 	p := criu.Program{Path: o.Criu}
-	if err := o.checkLazy(p); err != nil {
+	if err := o.checkKnown(p); err != nil {
 		return err
 	}
 	s, err := criu.Start(p)
@@ -171,6 +160,20 @@ func checkpoint(rec *state.Record, o *CheckpointOptions) error {
 		thaw(rec) // one that was killed has left them frozen
 	}
 	return criu.Explain(err, filepath.Join(o.WorkDir, dumpLog))
+}
+
+// dumpStill is dump while the container stands still, so that what it says is of one
+// moment. CRIU freezes it by itself.
+func (o *CheckpointOptions) dumpStill(rec *state.Record, spec *specs.Spec, status Status) (*criu.Options, []string, error) {
+	g, err := freezer(rec)
+	if err != nil || status == Paused {
+		return o.dump(rec, spec)
+	}
+	if err := cgroup.Freeze(g.Mount, g.Path, time.Now().Add(freezeWait), nil); err != nil {
+		return nil, nil, err
+	}
+	opts, streams, err := o.dump(rec, spec)
+	return opts, streams, errors.Join(err, cgroup.Thaw(g.Mount, g.Path, time.Now().Add(freezeWait)))
 }
 
 // dump is the request, and the names of the standard streams.
@@ -211,7 +214,11 @@ func (o *CheckpointOptions) dump(rec *state.Record, spec *specs.Spec) (*criu.Opt
 		return nil, nil, err
 	}
 	opts.ExtMnt = mountsOutside(rec, spec, points)
-	streams, err := nameStreams(rec.Pid, points)
+	pids, err := processes(rec)
+	if err != nil {
+		return nil, nil, err
+	}
+	streams, err := nameStreams(rec.Pid, pids, points)
 	for _, name := range streams {
 		if strings.HasPrefix(name, "file[") {
 			opts.External = append(opts.External, name)

@@ -144,23 +144,6 @@ func (s *Session) Do(kind Kind, o *Options, e Events) error {
 	}
 }
 
-// CanBringPagesLater asks whether CRIU, on this kernel, can restore processes whose
-// memory comes when it is used (criu(8), lazy-pages).
-func CanBringPagesLater(p Program) (bool, error) {
-	p.Stdin, p.Files = nil, nil
-	s, err := Start(p)
-	if err != nil {
-		return false, err
-	}
-	defer s.Close()
-	if err := s.send(&rpc.CriuReq{Type: new(rpc.CriuReqType_FEATURE_CHECK), Features: &rpc.CriuFeatures{LazyPages: new(true)}}); err != nil {
-		return false, err
-	}
-	resp, fd, err := s.receive()
-	closeFD(fd)
-	return resp.GetFeatures().GetLazyPages(), err
-}
-
 // tell hands an event on. The descriptor is -1 if none came with it.
 func (e *Events) tell(script string, pid, fd int) error {
 	switch {

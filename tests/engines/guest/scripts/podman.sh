@@ -10,7 +10,8 @@ pid() { plook '{{.State.Pid}}'; }
 unit=libpod-$id.scope
 shown() { systemctl show "$unit" --property "$1"; }
 cut -d : -f 3 "/proc/$(pid)/cgroup"
-for p in ActiveState Slice Delegate MemoryMax MemorySwapMax TasksMax CPUQuotaPerSecUSec CPUWeight; do shown $p; done
+for p in ActiveState Slice Delegate MemoryMax TasksMax CPUQuotaPerSecUSec CPUWeight; do shown $p; done
+cat "/sys/fs/cgroup/machine.slice/$unit/memory.swap.max"
 plook '{{.OCIRuntime}}'
 echo "# exec"
 code podman exec "$N" sh -c 'cat /proc/self/cgroup; exit 3'
@@ -22,13 +23,15 @@ podman unpause "$N" >/dev/null && plook '{{.State.Status}}'
 podman update --memory 96m "$N" >/dev/null
 systemctl daemon-reload
 shown MemoryMax
-cat "/sys/fs/cgroup/machine.slice/$unit/container/memory.max" 2>/dev/null || cat "/sys/fs/cgroup/machine.slice/$unit/memory.max"
+cat "/sys/fs/cgroup/machine.slice/$unit/memory.max"
 podman stats --no-stream --format '{{.MemUsage}} {{.PIDs}}' "$N" | sed 's,^[1-9][0-9.]*[kM]*B,some,;s,[1-9]$,some,'
 echo "# checkpoint"
-counted() {
-	v=
-	while [ -z "$v" ]; do v=$(podman exec "$N" cat /count); done
-	echo "$v"
+counted() { # the shell empties the file before it writes to it
+	for try in 1 2 3 4 5; do
+		v=$(podman exec "$N" cat /count)
+		[ -z "$v" ] || break
+	done
+	echo "${v:-0}"
 }
 before=$(counted)
 podman container checkpoint "$N" >/dev/null
@@ -50,7 +53,7 @@ echo "exit $?"
 [ "$(counted)" -ge "$after" ] && echo "it counts on"
 unit=libpod-$(plook '{{.Id}}').scope
 echo "# stop"
-podman stop -t 1 "$N" >/dev/null
+podman stop -t 0 "$N" >/dev/null
 plook '{{.State.Status}} {{.State.ExitCode}}'
 podman rm "$N" >/dev/null
 shown LoadState
