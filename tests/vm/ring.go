@@ -107,7 +107,10 @@ func (o *options) ring(ctx context.Context, img image, cache string) (ok bool, e
 		if o.only != "" && !strings.Contains(b.name, o.only) || b.engines && o.only == "" {
 			continue
 		}
-		engines, runs := b.engineFiles(ctx)
+		engines, runs, err := b.engineFiles(ctx, work)
+		if err != nil {
+			return false, err
+		}
 		if !runs {
 			continue
 		}
