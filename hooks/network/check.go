@@ -185,36 +185,65 @@ func (e *Engine) Reload() error {
 	var errs []error
 	dirs, _ := os.ReadDir(e.StateDir + "/nets")
 	for _, d := range dirs {
-		lock, err := e.store.Lock("net-"+d.Name(), e.LockWait)
-		if err != nil {
-			return err
+		if err := e.reloadNetwork(d.Name()); err != nil {
+			errs = append(errs, &Problem{"reload", "", d.Name(), "", err})
 		}
-		if m := e.readMade(d.Name()); m != nil && m.Firewall != "" && m.Firewall != "none" {
-			f, err := e.filter(m.Firewall)
-			if err == nil {
-				err = f.EnsureNetwork(m.Network)
-			}
-			if err == nil && m.Bridge != "" && !m.Network.Internal {
-				_, err = ipt.OpenForward(m.Bridge)
-			}
-			errs = append(errs, err)
-		}
-		lock.Unlock()
 	}
 	for _, a := range e.store.All() {
-		m := e.readMade(a.Network)
-		if m == nil || a.Firewall == "" || a.Phase != record.Done || e.dead(a) {
-			continue
-		}
-		f, err := e.filter(a.Firewall)
-		if err == nil {
-			err = f.Attach(m.Network, endpoint(a))
-		}
-		if err != nil {
+		if err := e.inTurn(a.ID, e.LockWait, func() error { return e.reloadOne(a) }); err != nil {
 			errs = append(errs, &Problem{"reload", a.ID, a.Network, "", err})
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (e *Engine) reloadNetwork(name string) error {
+	lock, err := e.store.Lock("net-"+name, e.LockWait)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	unlock, err := e.structure()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	m := e.readMade(name)
+	if m == nil || m.Firewall == "" || m.Firewall == "none" {
+		return nil
+	}
+	f, err := e.filter(m.Firewall)
+	if err == nil {
+		err = f.EnsureNetwork(m.Network)
+	}
+	if err != nil || m.Bridge == "" || m.Network.Internal {
+		return err
+	}
+	// A filter that drops may have come since; what it got is removed with the network.
+	opened, err := ipt.OpenForward(m.Bridge)
+	for _, place := range opened {
+		if !slices.Contains(m.Opened, place) {
+			m.Opened = append(m.Opened, place)
+		}
+	}
+	return errors.Join(err, e.writeMade(name, m))
+}
+
+// reloadOne makes the rules of a container again, if it is still there.
+func (e *Engine) reloadOne(a *record.Attachment) error {
+	now, err := e.store.Load(a.ID, a.IfName)
+	if err != nil || now.Key != a.Key || now.Firewall == "" || now.Phase != record.Done || e.dead(now) {
+		return nil //nolint:nilerr // it has gone meanwhile
+	}
+	m := e.readMade(now.Network)
+	if m == nil {
+		return nil
+	}
+	f, err := e.filter(now.Firewall)
+	if err != nil {
+		return err
+	}
+	return f.Attach(m.Network, endpoint(now))
 }
 
 // Who finds the containers that an address, or a port of the host, belongs to.

@@ -129,13 +129,23 @@ func OpenForward(bridge string) ([]string, error) {
 			return done, fmt.Errorf("the host's FORWARD chain drops by policy and cannot be changed: %w", err)
 		}
 		for _, r := range forwardRules(bridge) {
-			if err := t.InsertUnique("filter", p.chain, 1, r...); err != nil {
+			if err := putIn(t, p.chain, r); err != nil {
 				return done, fmt.Errorf("%s: %w", p, err)
 			}
 		}
 		done = append(done, p.String())
 	}
 	return done, nil
+}
+
+// putIn inserts a rule unless it is there. The chain's owner may be making it anew.
+func putIn(t *iptables.IPTables, chain string, rule []string) (err error) {
+	for range tries {
+		if err = t.InsertUnique("filter", chain, 1, rule...); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // CloseForward takes the rules out again.
@@ -152,13 +162,24 @@ func CloseForward(bridge string, opened []string) error {
 			continue
 		}
 		for _, r := range forwardRules(bridge) {
-			// The chain may have been removed by its owner.
-			if ok, err := t.ChainExists("filter", p.chain); err == nil && ok {
-				errs = append(errs, t.DeleteIfExists("filter", p.chain, r...))
-			}
+			errs = append(errs, takeOut(t, p.chain, r))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// takeOut removes a rule that, as its chain, the owner of the chain may have
+// removed, or removes just now.
+func takeOut(t *iptables.IPTables, chain string, rule []string) (err error) {
+	for range tries {
+		if ok, cerr := t.ChainExists("filter", chain); cerr != nil || !ok {
+			return nil //nolint:nilerr // without the table there is no rule
+		}
+		if err = t.DeleteIfExists("filter", chain, rule...); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // Dropping names, for people, the foreign chains that drop what a bridge sends.
