@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/tare-oci/tare/hooks/network/config"
 	"github.com/tare-oci/tare/hooks/network/firewall/ipt"
 	"github.com/tare-oci/tare/hooks/network/firewall/nft"
@@ -134,26 +136,15 @@ func (e *Engine) checkInside(a *record.Attachment) (out []string) {
 // checkNetwork looks at what all containers of a network need.
 func (e *Engine) checkNetwork(name string) (out []string) {
 	m := e.readMade(name)
-	if m == nil || m.Bridge == "" {
+	if m == nil || m.Network.Name == "" {
 		return nil
 	}
-	k, err := e.links.ByName(m.Bridge)
-	if err != nil || k == nil {
-		return []string{fmt.Sprintf("bridge %q is missing", m.Bridge)}
-	}
-	if k.Attrs().Flags&net.FlagUp == 0 {
-		out = append(out, fmt.Sprintf("bridge %q is down", m.Bridge))
-	}
-	if m.Index != k.Attrs().Index {
-		out = append(out, fmt.Sprintf("bridge %q was made anew by somebody", m.Bridge))
-	}
-	if n, err := config.Load(e.ConfigDir, name); err == nil {
-		have, _ := e.links.Prefixes(k)
-		for _, s := range n.Subnets {
-			if !slices.Contains(have, netip.PrefixFrom(s.Gateway, s.Subnet.Bits())) {
-				out = append(out, fmt.Sprintf("bridge %q lacks the gateway's address %s", m.Bridge, s.Gateway))
-			}
+	if m.Bridge != "" {
+		k, err := e.links.ByName(m.Bridge)
+		if err != nil || k == nil {
+			return []string{fmt.Sprintf("bridge %q is missing", m.Bridge)}
 		}
+		out = e.checkBridge(name, m, k)
 	}
 	used, _ := e.links.Used()
 	for _, s := range m.Network.Subnets {
@@ -171,9 +162,29 @@ func (e *Engine) checkNetwork(name string) (out []string) {
 		}
 	}
 	if m.Firewall != "none" && !m.Network.Internal {
-		out = append(out, ipt.Dropping(m.Bridge)...)
+		out = append(out, ipt.Dropping(m.Network)...)
 		if m.Bridge != "" && nft.FirewalldRejects(m.Bridge) {
 			out = append(out, fmt.Sprintf("firewalld rejects what leaves %s: firewall-cmd --zone=trusted --add-interface=%[1]s, and again with --permanent", m.Bridge))
+		}
+	}
+	return out
+}
+
+func (e *Engine) checkBridge(name string, m *made, k netlink.Link) (out []string) {
+	if k.Attrs().Flags&net.FlagUp == 0 {
+		out = append(out, fmt.Sprintf("bridge %q is down", m.Bridge))
+	}
+	if m.Index != k.Attrs().Index {
+		out = append(out, fmt.Sprintf("bridge %q was made anew by somebody", m.Bridge))
+	}
+	n, err := config.Load(e.ConfigDir, name)
+	if err != nil {
+		return out // attach says what is wrong with it
+	}
+	have, _ := e.links.Prefixes(k)
+	for _, s := range n.Subnets {
+		if !slices.Contains(have, netip.PrefixFrom(s.Gateway, s.Subnet.Bits())) {
+			out = append(out, fmt.Sprintf("bridge %q lacks the gateway's address %s", m.Bridge, s.Gateway))
 		}
 	}
 	return out
@@ -216,11 +227,11 @@ func (e *Engine) reloadNetwork(name string) error {
 	if err == nil {
 		err = f.EnsureNetwork(m.Network)
 	}
-	if err != nil || m.Bridge == "" || m.Network.Internal {
+	if err != nil || m.Network.Internal {
 		return err
 	}
 	// A filter that drops may have come since; what it got is removed with the network.
-	opened, err := ipt.OpenForward(m.Bridge)
+	opened, err := ipt.OpenForward(m.Network)
 	for _, place := range opened {
 		if !slices.Contains(m.Opened, place) {
 			m.Opened = append(m.Opened, place)

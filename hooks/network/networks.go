@@ -227,11 +227,11 @@ func (e *Engine) ensureRules(n *config.Network, m *made) error {
 	if err != nil {
 		return err
 	}
-	if m.Firewall == "none" || n.Internal || m.Bridge == "" {
+	if m.Firewall == "none" || n.Internal {
 		return nil
 	}
 	// Another filter's policy (Docker's, ufw's) would drop what ours lets through.
-	m.Opened, err = ipt.OpenForward(m.Bridge)
+	m.Opened, err = ipt.OpenForward(m.Network)
 	return err
 }
 
@@ -288,7 +288,7 @@ func (e *Engine) RemoveNetwork(name string) error {
 		}
 		errs = append(errs, err)
 	}
-	errs = append(errs, ipt.CloseForward(m.Bridge, m.Opened))
+	errs = append(errs, ipt.CloseForward(m.Network, m.Opened))
 	if m.Shaped != "" {
 		errs = append(errs, unshapeDevice(m.Shaped))
 	}
