@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/tare-oci/tare/hooks/network/config"
 	"github.com/tare-oci/tare/hooks/network/firewall/ipt"
 	"github.com/tare-oci/tare/hooks/network/firewall/nft"
@@ -140,11 +138,10 @@ func (e *Engine) checkNetwork(name string) (out []string) {
 		return nil
 	}
 	if m.Bridge != "" {
-		k, err := e.links.ByName(m.Bridge)
-		if err != nil || k == nil {
-			return []string{fmt.Sprintf("bridge %q is missing", m.Bridge)}
+		var there bool
+		if out, there = e.checkBridge(name, m); !there {
+			return out
 		}
-		out = e.checkBridge(name, m, k)
 	}
 	used, _ := e.links.Used()
 	for _, s := range m.Network.Subnets {
@@ -170,7 +167,11 @@ func (e *Engine) checkNetwork(name string) (out []string) {
 	return out
 }
 
-func (e *Engine) checkBridge(name string, m *made, k netlink.Link) (out []string) {
+func (e *Engine) checkBridge(name string, m *made) (out []string, there bool) {
+	k, err := e.links.ByName(m.Bridge)
+	if err != nil || k == nil {
+		return []string{fmt.Sprintf("bridge %q is missing", m.Bridge)}, false
+	}
 	if k.Attrs().Flags&net.FlagUp == 0 {
 		out = append(out, fmt.Sprintf("bridge %q is down", m.Bridge))
 	}
@@ -179,7 +180,7 @@ func (e *Engine) checkBridge(name string, m *made, k netlink.Link) (out []string
 	}
 	n, err := config.Load(e.ConfigDir, name)
 	if err != nil {
-		return out // attach says what is wrong with it
+		return out, true // attach says what is wrong with it
 	}
 	have, _ := e.links.Prefixes(k)
 	for _, s := range n.Subnets {
@@ -187,7 +188,7 @@ func (e *Engine) checkBridge(name string, m *made, k netlink.Link) (out []string
 			out = append(out, fmt.Sprintf("bridge %q lacks the gateway's address %s", m.Bridge, s.Gateway))
 		}
 	}
-	return out
+	return out, true
 }
 
 // Reload makes the rules of all networks and containers again, after somebody
