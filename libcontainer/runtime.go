@@ -79,12 +79,7 @@ type CreateOptions struct {
 // maxConfig bounds config.json; decoded, a config can take fifty times as much.
 const maxConfig = 16 << 20
 
-// LoadSpec reads and decodes a config.json.
-func LoadSpec(path string) (*specs.Spec, error) {
-	spec, _, err := loadSpec(path)
-	return spec, err
-}
-
+// loadSpec reads and decodes a config.json, and returns its bytes too.
 func loadSpec(path string) (*specs.Spec, []byte, error) {
 	data, err := sys.ReadFile(path, maxConfig)
 	if err != nil {
