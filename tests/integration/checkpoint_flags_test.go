@@ -5,6 +5,7 @@ package integration
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -160,13 +161,13 @@ func locked(t *testing.T, path string) bool {
 // TestCheckpointFileLocks: a lock is there again, and CRIU's file of options, by
 // annotation or by its place, is as good as the flag.
 func TestCheckpointFileLocks(t *testing.T) {
-	b := countingBox(t)
-	b.must(os.Symlink("busybox", b.rootfs+"/bin/flock"))
+	b := countingBox(t, prober(fmt.Sprintf("call:native:%d:@/work/lock:%d:384", unix.SYS_OPEN, unix.O_RDWR|unix.O_CREAT),
+		fmt.Sprintf("call:native:%d:3:%d", unix.SYS_FLOCK, unix.LOCK_EX), "pause"))
 	b.allow = []string{"work/lock"}
-	b.edit(args("/bin/flock", "-x", "/work/lock", "/bin/sh", "-c", counting)) // which waits, and keeps the lock
-	b.launch()
-	n := b.counts(2)
 	lock := b.rootfs + "/work/lock"
+	b.must(os.WriteFile(lock, nil, 0o600))
+	b.launch()
+	b.until("the lock", func() bool { return locked(t, lock) })
 	b.refused([]string{"checkpoint failed: criu dump", "--file-locks"}, "checkpoint", "--image-path", b.images(), b.id)
 	b.must(os.MkdirAll("/etc/criu", 0o755))
 	for _, file := range []string{"", "/etc/criu/runc.conf", "/etc/criu/tare.conf"} {
@@ -177,12 +178,10 @@ func TestCheckpointFileLocks(t *testing.T) {
 			b.must(os.WriteFile(file, []byte("file-locks\n"), 0o644))
 			defer os.Remove(file)
 		}
-		n = b.counts(n)
 		expect(t, "the lock", locked(t, lock), true)
 		b.checkpoint(flags...)
 		expect(t, "the lock of nobody", locked(t, lock), false)
 		b.restore(flags...)
-		n = b.counts(n)
 		expect(t, "the lock again", locked(t, lock), true)
 		if file != "" {
 			b.must(os.Remove(file))
@@ -286,16 +285,21 @@ func TestRestoreCgroupModes(t *testing.T) {
 			b := countingBox(t)
 			at := slices.IndexFunc(b.spec.Mounts, func(m specs.Mount) bool { return m.Type == "cgroup" })
 			b.spec.Mounts[at].Options = nil // writable
-			b.shellOf("mkdir /sys/fs/cgroup/sub; echo $$ >/sys/fs/cgroup/sub/cgroup.procs; " + counting)
+			inside, file := "/sys/fs/cgroup/cpu/sub", "cpu.shares"
+			if b.onV2("cpu") {
+				inside, file = "/sys/fs/cgroup/sub", "cgroup.max.depth"
+			}
+			b.shellOf("mkdir " + inside + "; echo $$ >" + inside + "/cgroup.procs; " + counting)
 			b.launch()
 			n := b.counts(2)
+			outside := b.cgroupAt("cpu")
 			for _, at := range []string{"", "/sub"} {
-				b.must(os.WriteFile(b.cgroup()+at+"/cgroup.max.depth", []byte("5"), 0))
+				b.must(os.WriteFile(outside+at+"/"+file, []byte("555"), 0))
 			}
 			b.checkpoint("--manage-cgroups-mode", mode)
 			r := b.tryRestore("--manage-cgroups-mode", mode)
-			high, _ := os.ReadFile(b.cgroup() + "/cgroup.max.depth")
-			sub, _ := os.ReadFile(b.cgroup() + "/sub/cgroup.max.depth")
+			high, _ := os.ReadFile(outside + "/" + file)
+			sub, _ := os.ReadFile(outside + "/sub/" + file)
 			in, _ := os.ReadFile(procPath(b.pid, "cgroup"))
 			t.Logf("%s: exit code %d, %s; in %s; depth %s, %s; from %d to %d", mode, r.Code, r.Stderr, in, high, sub, n, b.count())
 			b.call("delete", "--force", b.id)

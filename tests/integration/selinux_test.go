@@ -46,6 +46,7 @@ func TestSELinux(t *testing.T) {
 	}{
 		{"process", selinuxProcess}, {"files", selinuxFiles}, {"volumes", selinuxVolumes}, {"exec", selinuxExec}, {"refused", selinuxRefused},
 		{"posture", selinuxPosture}, {"proc_volume", selinuxProcVolume},
+		{"restore", selinuxRestore},
 	} {
 		t.Run(c.name, c.test)
 	}
@@ -228,4 +229,29 @@ func selinuxProcVolume(t *testing.T) {
 			}
 		}
 	}
+}
+
+// selinuxRestore: processes and mounts that come back with the labels of another
+// container, as podman asks for them.
+func selinuxRestore(t *testing.T) {
+	b := confined(t, oneLabel, oneFile, prober("quiet", "pause"), mount("/tmp", "tmpfs", "tmpfs", "size=1m"))
+	context := func() (found string) {
+		for line := range strings.Lines(readText(t, procPath(b.pid, "mountinfo"))) {
+			if f := strings.Fields(line); f[4] == "/tmp" {
+				_, rest, _ := strings.Cut(line, "context=\"")
+				found, _, _ = strings.Cut(rest, "\"")
+			}
+		}
+		return found
+	}
+	b.launch()
+	expect(t, "label", label(readText(t, procPath(b.pid, "attr/current"))), oneLabel)
+	expect(t, "context of the mount", context(), oneFile)
+	b.checkpoint()
+	b.restore("--lsm-profile", "selinux:"+anotherLabel, "--lsm-mount-context", anotherFile)
+	expect(t, "label after the restore", label(readText(t, procPath(b.pid, "attr/current"))), anotherLabel)
+	expect(t, "context after the restore", context(), anotherFile)
+	b.kill("KILL")
+	b.remove()
+	b.nothingLeft()
 }
