@@ -66,7 +66,13 @@ func TestCheckpointNetworkLock(t *testing.T) {
 			expect(t, "rules of iptables", ipt, way == "iptables")
 			_, err := conn.Write([]byte("after\n"))
 			b.must(err)
+			before := hostRun(t, "nft", "list", "ruleset")
 			b.restore("--tcp-established", "--network-lock", way)
+			time.Sleep(3 * time.Second)
+			t.Logf("got %q; before\n%s\nafter\n%s", got(), before, hostRun(t, "nft", "list", "ruleset"))
+			if way == "nftables" {
+				hostRun(t, "sh", "-c", "nft delete table inet $(nft list tables | grep -o CRIU.*)")
+			}
 			b.until("the second line", func() bool { return got() == "before\nafter\n" })
 			nft, ipt = rules()
 			t.Logf("nft %v, iptables %v", nft, ipt)

@@ -234,6 +234,7 @@ func selinuxProcVolume(t *testing.T) {
 // selinuxRestore: processes and mounts that come back with the labels of another
 // container, as podman asks for them.
 func selinuxRestore(t *testing.T) {
+	hostRun(t, "ip", "link", "set", "lo", "up") // CRIU tries connections to itself
 	b := confined(t, oneLabel, oneFile, prober("quiet", "pause"), mount("/tmp", "tmpfs", "tmpfs", "size=1m"))
 	context := func() (found string) {
 		for line := range strings.Lines(readText(t, procPath(b.pid, "mountinfo"))) {
