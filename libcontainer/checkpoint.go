@@ -145,7 +145,7 @@ func checkpoint(rec *state.Record, o *CheckpointOptions) error {
 	}
 	opts.LogFile = new(dumpLog)
 	p := criu.Program{Path: o.Criu}
-	if err := o.checkKnown(p); err != nil {
+	if err := o.checkKnown(p, o.newerOfCheckpoint()...); err != nil {
 		return err
 	}
 	s, err := criu.Start(p)

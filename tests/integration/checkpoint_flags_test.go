@@ -161,8 +161,10 @@ func locked(t *testing.T, path string) bool {
 // TestCheckpointFileLocks: a lock is there again, and CRIU's file of options, by
 // annotation or by its place, is as good as the flag.
 func TestCheckpointFileLocks(t *testing.T) {
-	b := countingBox(t, prober(fmt.Sprintf("call:native:%d:@/work/lock:%d:384", unix.SYS_OPEN, unix.O_RDWR|unix.O_CREAT),
-		fmt.Sprintf("call:native:%d:3:%d", unix.SYS_FLOCK, unix.LOCK_EX), "pause"))
+	b := countingBox(t)
+	// Its output goes nowhere: a file that is restored has to have the size that it had.
+	b.shellOf(fmt.Sprintf("exec /prober quiet call:native:%d:@/work/lock:%d call:native:%d:3:%d pause >/dev/null",
+		unix.SYS_OPEN, unix.O_RDWR, unix.SYS_FLOCK, unix.LOCK_EX))
 	b.allow = []string{"work/lock"}
 	lock := b.rootfs + "/work/lock"
 	b.must(os.WriteFile(lock, nil, 0o600))

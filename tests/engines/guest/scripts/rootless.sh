@@ -1,6 +1,7 @@
 #!/bin/sh
 # podman of an ordinary user, in units of the user's own manager.
 # shellcheck disable=SC2016 # the shell of the container is meant
+# shellcheck source=tests/engines/scripts/lib.sh
 . /srv/engines/lib.sh
 user_() { setpriv --reuid=4321 --regid=4321 --clear-groups env -i HOME=/home/tester USER=tester XDG_RUNTIME_DIR=/run/user/4321 \
 	DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/4321/bus PATH="$PATH" "$@"; }
