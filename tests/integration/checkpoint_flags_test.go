@@ -340,3 +340,44 @@ func (b *box) tryRestore(flags ...string) result {
 	}
 	return r
 }
+
+// TestCheckpointRedirected: a shell that has redirected its own output just then gets
+// it back after the restore, be it a file or a pipe.
+func TestCheckpointRedirected(t *testing.T) {
+	for _, kind := range []string{"file", "pipe"} {
+		t.Run(kind, func(t *testing.T) {
+			b := countingBox(t)
+			b.shellOf("{ " + strings.Replace(counting, "exit 7", ":", 1) + "; } >/data/inner; echo back; exit 7")
+			b.writeConfig()
+			call := func(verb string, more ...string) (output func() string) {
+				pidFile := b.dir + "/io/" + verb + "-pid"
+				cmd, done := b.command(append(append([]string{verb, "--detach", "--bundle", b.bundle, "--pid-file", pidFile}, more...), b.id)...)
+				output = func() string { return readText(t, done().outFile) }
+				if kind == "pipe" {
+					r, w, err := os.Pipe()
+					b.must(err)
+					defer w.Close()
+					t.Cleanup(func() { r.Close() })
+					cmd.Stdout = w
+					output = func() string { text, _ := io.ReadAll(r); return string(text) }
+				}
+				b.must(cmd.Run())
+				expect(t, "stderr of "+verb, done().Stderr, "")
+				var err error
+				b.pid, err = strconv.Atoi(readText(t, pidFile))
+				b.must(err)
+				b.reaped = false
+				return output
+			}
+			call("run")
+			n := b.counts(2)
+			b.checkpoint()
+			output := call("restore", "--image-path", b.images())
+			b.counts(n)
+			b.must(os.WriteFile(b.dir+"/data/end", nil, 0o644))
+			expect(t, "exit code", b.wait(), 7)
+			expect(t, "output", output(), "back\n")
+			b.remove()
+		})
+	}
+}
