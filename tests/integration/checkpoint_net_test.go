@@ -68,20 +68,17 @@ func TestCheckpointNetworkLock(t *testing.T) {
 	}
 
 	monitor := exec.Command("nft", "monitor", "tables")
-	said, err := os.Create(b.dir + "/monitor")
-	b.must(err)
-	monitor.Stdout = said
+	x := newTerminal(t) // so that each line comes at once
+	monitor.Stdout = x.slave
 	b.must(monitor.Start())
-	defer func() { _ = monitor.Process.Kill(); _ = monitor.Wait(); said.Close() }()
+	defer func() { _ = monitor.Process.Kill(); _ = monitor.Wait() }()
 	b.until("the monitor's socket", func() bool {
 		return strings.Contains(readText(t, procPath(monitor.Process.Pid, "net/netlink")), fmt.Sprintf(" %d ", monitor.Process.Pid))
 	})
 	b.must(os.RemoveAll(b.images()))
 	b.ok("checkpoint", "--leave-running", "--tcp-established", "--network-lock", "nftables", "--image-path", b.images(), b.id)
-	b.until("a table of nftables to come and go", func() bool {
-		text := readText(t, b.dir+"/monitor")
-		return strings.Contains(text, "add table inet CRIU-") && strings.Contains(text, "delete table inet CRIU-")
-	})
+	x.expect("add table inet CRIU-")
+	x.expect("delete table inet CRIU-")
 	_, err = conn.Write([]byte("still\n"))
 	b.must(err)
 	b.until("the third line", func() bool { return got() == "before\nafter\nstill\n" })

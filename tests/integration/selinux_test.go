@@ -231,8 +231,8 @@ func selinuxProcVolume(t *testing.T) {
 	}
 }
 
-// selinuxRestore: processes and mounts that come back with the labels of another
-// container, as podman asks for them.
+// selinuxRestore: mounts come back with the label of another container, as podman asks
+// for it. Labels of processes are not what Debian's CRIU is built for, and it says so.
 func selinuxRestore(t *testing.T) {
 	hostRun(t, "ip", "link", "set", "lo", "up") // CRIU tries connections to itself
 	b := confined(t, oneLabel, oneFile, prober("quiet", "pause"), mount("/tmp", "tmpfs", "tmpfs", "size=1m"))
@@ -249,8 +249,9 @@ func selinuxRestore(t *testing.T) {
 	expect(t, "label", label(readText(t, procPath(b.pid, "attr/current"))), oneLabel)
 	expect(t, "context of the mount", context(), oneFile)
 	b.checkpoint()
-	b.restore("--lsm-profile", "selinux:"+anotherLabel, "--lsm-mount-context", anotherFile)
-	expect(t, "label after the restore", label(readText(t, procPath(b.pid, "attr/current"))), anotherLabel)
+	b.refused([]string{"restore failed: criu restore: ", "selinux not supported"},
+		"restore", "--detach", "--bundle", b.bundle, "--image-path", b.images(), "--lsm-profile", "selinux:"+anotherLabel, b.id)
+	b.restore("--lsm-mount-context", anotherFile)
 	expect(t, "context after the restore", context(), anotherFile)
 	b.kill("KILL")
 	b.remove()
