@@ -226,7 +226,9 @@ func TestCheckpointShellJob(t *testing.T) {
 	b.checkpoint("--shell-job")
 	y := newTerminal(t)
 	b.stdin = y.slave
-	b.restore("--shell-job")
+	if r := b.tryRestore("--shell-job"); r.Code != 0 {
+		t.Fatalf("%s\n%s", r.Stderr, hostRun(t, "sh", "-c", "grep -n -i 'tty\\|inherit' "+b.images()+"/restore.log "+b.images()+"/dump.log; cat "+b.images()+"/descriptors.json"))
+	}
 	y.enter("two\r")
 	b.until("the second line", func() bool { return said() == "read: two\n" })
 	b.kill("KILL")
