@@ -329,19 +329,6 @@ func TestRestoreAppArmor(t *testing.T) {
 	b.remove()
 }
 
-// tryRestore may fail.
-func (b *box) tryRestore(flags ...string) result {
-	b.t.Helper()
-	b.writeConfig()
-	pidFile := b.dir + "/io/restored-pid"
-	r := b.call(append(append([]string{"restore", "--detach", "--bundle", b.bundle, "--image-path", b.images(), "--pid-file", pidFile}, flags...), b.id)...)
-	if r.Code == 0 {
-		b.pid, _ = strconv.Atoi(readText(b.t, pidFile))
-		b.reaped = false
-	}
-	return r
-}
-
 // TestCheckpointRedirected: a shell that has redirected its own output just then gets
 // it back after the restore, be it a file or a pipe.
 func TestCheckpointRedirected(t *testing.T) {

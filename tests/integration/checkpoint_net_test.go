@@ -77,7 +77,7 @@ func TestCheckpointNetworkLock(t *testing.T) {
 	})
 	b.must(os.RemoveAll(b.images()))
 	b.ok("checkpoint", "--leave-running", "--tcp-established", "--network-lock", "nftables", "--image-path", b.images(), b.id)
-	x.expect("add table inet CRIU-")
+	x.expect("create table inet CRIU-")
 	x.expect("delete table inet CRIU-")
 	_, err = conn.Write([]byte("still\n"))
 	b.must(err)
@@ -226,9 +226,7 @@ func TestCheckpointShellJob(t *testing.T) {
 	b.checkpoint("--shell-job")
 	y := newTerminal(t)
 	b.stdin = y.slave
-	if r := b.tryRestore("--shell-job"); r.Code != 0 {
-		t.Fatalf("%s\n%s", r.Stderr, hostRun(t, "sh", "-c", "grep -n -i 'tty\\|inherit' "+b.images()+"/restore.log "+b.images()+"/dump.log; cat "+b.images()+"/descriptors.json"))
-	}
+	b.restore("--shell-job")
 	y.enter("two\r")
 	b.until("the second line", func() bool { return said() == "read: two\n" })
 	b.kill("KILL")
