@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/tare-oci/tare/hooks/network/config"
 	"github.com/tare-oci/tare/hooks/network/ipam"
@@ -42,6 +43,13 @@ func (e *Engine) Attach(s *State) error {
 		return fail("network namespace", err)
 	}
 	defer own.Close()
+	// A runtime that was killed leaves a hook at work, and another one comes to
+	// undo it.
+	if e.turn, err = e.takeTurn(s.ID, e.LockWait); err != nil {
+		return fail("container", err)
+	}
+	e.turnOf = s.ID
+	defer func() { e.turn.End(); e.turnOf = "" }()
 	bundle := readBundle(s.Bundle)
 	var done []*record.Attachment
 	for i := range req.Networks {
@@ -111,6 +119,12 @@ func (w *work) attach(hostNS bool) (a *record.Attachment, err error) {
 	case hostNS:
 		return nil, fmt.Errorf("the container shares the host's network; remove %snetworks or add a network namespace", config.Prefix)
 	}
+	if err := w.turn.Take(turnOfKey(record.Key(w.n.Name, w.state.ID, w.leg.IfName)), w.LockWait); err != nil {
+		return nil, err
+	}
+	if err := w.moved(); err != nil {
+		return nil, err
+	}
 	if err := w.at("lock"); err != nil {
 		return nil, err
 	}
@@ -132,6 +146,16 @@ func (w *work) attach(hostNS bool) (a *record.Attachment, err error) {
 	return w.a, w.do()
 }
 
+// moved detaches what a container of the same id has had in another network, whose
+// lock is not waited for while this one's is held.
+func (w *work) moved() error {
+	old, err := w.store.Load(w.state.ID, w.leg.IfName)
+	if err != nil || old.Network == w.n.Name {
+		return nil //nolint:nilerr // none, or none that can be read: known tells
+	}
+	return w.detachOne(old, nil)
+}
+
 // known handles what is there already of this link.
 func (w *work) known() (bool, error) {
 	old, err := w.store.Load(w.state.ID, w.leg.IfName)
@@ -140,16 +164,9 @@ func (w *work) known() (bool, error) {
 		switch {
 		case same && old.Phase == record.Done && w.complete(old):
 			return true, nil
-		case old.Phase == record.Intent && old.Hook != w.me && old.Hook.Alive():
-			return false, fmt.Errorf("pid %d is attaching it now", old.Hook.Pid)
 		}
 		// Of a container of the same id that has died, or half done.
-		if old.Network == w.n.Name {
-			err = w.detachLocked(old)
-		} else {
-			err = w.detachOne(old, nil)
-		}
-		if err != nil {
+		if err = w.detachLocked(old); err != nil {
 			return false, err
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -249,15 +266,7 @@ func (w *work) addresses() error {
 			want = w.leg.IP6
 		}
 		o := ipam.Owner{Key: w.a.Key, ID: w.a.ID, IfName: w.a.IfName}
-		a, err := pool.Take(o, want)
-		var full *ipam.Exhausted
-		var taken *ipam.Taken
-		if errors.As(err, &full) || errors.As(err, &taken) {
-			// A container that died without its poststop hook may have it.
-			if w.gcNetwork(w.n.Name) > 0 {
-				a, err = pool.Take(o, want)
-			}
-		}
+		a, err := w.take(pool, o, want)
 		if err != nil {
 			return err
 		}
@@ -280,6 +289,32 @@ func (w *work) addresses() error {
 		w.a.MAC = w.leg.MAC.String()
 	}
 	return nil
+}
+
+// take leases an address. A container that died without its poststop hook may
+// have it.
+func (w *work) take(pool ipam.Pool, o ipam.Owner, want netip.Addr) (netip.Addr, error) {
+	end := time.Now().Add(busyPatience)
+	for {
+		a, err := pool.Take(o, want)
+		var full *ipam.Exhausted
+		var taken *ipam.Taken
+		if !errors.As(err, &full) && !errors.As(err, &taken) {
+			return a, err
+		}
+		freed, busy := w.gcNetwork(w.n.Name)
+		if freed > 0 {
+			continue
+		}
+		if !busy || time.Now().After(end) {
+			return a, err
+		}
+		w.lock.Unlock() // which the other one needs
+		time.Sleep(5 * time.Millisecond)
+		if w.lock, err = w.store.Lock("net-"+w.n.Name, w.LockWait); err != nil {
+			return a, err
+		}
+	}
 }
 
 func hasIP(ps []netip.Prefix, a netip.Addr) bool {

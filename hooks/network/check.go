@@ -134,25 +134,13 @@ func (e *Engine) checkInside(a *record.Attachment) (out []string) {
 // checkNetwork looks at what all containers of a network need.
 func (e *Engine) checkNetwork(name string) (out []string) {
 	m := e.readMade(name)
-	if m == nil || m.Bridge == "" {
+	if m == nil || m.Network.Name == "" {
 		return nil
 	}
-	k, err := e.links.ByName(m.Bridge)
-	if err != nil || k == nil {
-		return []string{fmt.Sprintf("bridge %q is missing", m.Bridge)}
-	}
-	if k.Attrs().Flags&net.FlagUp == 0 {
-		out = append(out, fmt.Sprintf("bridge %q is down", m.Bridge))
-	}
-	if m.Index != k.Attrs().Index {
-		out = append(out, fmt.Sprintf("bridge %q was made anew by somebody", m.Bridge))
-	}
-	if n, err := config.Load(e.ConfigDir, name); err == nil {
-		have, _ := e.links.Prefixes(k)
-		for _, s := range n.Subnets {
-			if !slices.Contains(have, netip.PrefixFrom(s.Gateway, s.Subnet.Bits())) {
-				out = append(out, fmt.Sprintf("bridge %q lacks the gateway's address %s", m.Bridge, s.Gateway))
-			}
+	if m.Bridge != "" {
+		var there bool
+		if out, there = e.checkBridge(name, m); !there {
+			return out
 		}
 	}
 	used, _ := e.links.Used()
@@ -171,12 +159,36 @@ func (e *Engine) checkNetwork(name string) (out []string) {
 		}
 	}
 	if m.Firewall != "none" && !m.Network.Internal {
-		out = append(out, ipt.Dropping(m.Bridge)...)
+		out = append(out, ipt.Dropping(m.Network)...)
 		if m.Bridge != "" && nft.FirewalldRejects(m.Bridge) {
 			out = append(out, fmt.Sprintf("firewalld rejects what leaves %s: firewall-cmd --zone=trusted --add-interface=%[1]s, and again with --permanent", m.Bridge))
 		}
 	}
 	return out
+}
+
+func (e *Engine) checkBridge(name string, m *made) (out []string, there bool) {
+	k, err := e.links.ByName(m.Bridge)
+	if err != nil || k == nil {
+		return []string{fmt.Sprintf("bridge %q is missing", m.Bridge)}, false
+	}
+	if k.Attrs().Flags&net.FlagUp == 0 {
+		out = append(out, fmt.Sprintf("bridge %q is down", m.Bridge))
+	}
+	if m.Index != k.Attrs().Index {
+		out = append(out, fmt.Sprintf("bridge %q was made anew by somebody", m.Bridge))
+	}
+	n, err := config.Load(e.ConfigDir, name)
+	if err != nil {
+		return out, true // attach says what is wrong with it
+	}
+	have, _ := e.links.Prefixes(k)
+	for _, s := range n.Subnets {
+		if !slices.Contains(have, netip.PrefixFrom(s.Gateway, s.Subnet.Bits())) {
+			out = append(out, fmt.Sprintf("bridge %q lacks the gateway's address %s", m.Bridge, s.Gateway))
+		}
+	}
+	return out, true
 }
 
 // Reload makes the rules of all networks and containers again, after somebody
@@ -185,36 +197,65 @@ func (e *Engine) Reload() error {
 	var errs []error
 	dirs, _ := os.ReadDir(e.StateDir + "/nets")
 	for _, d := range dirs {
-		lock, err := e.store.Lock("net-"+d.Name(), e.LockWait)
-		if err != nil {
-			return err
+		if err := e.reloadNetwork(d.Name()); err != nil {
+			errs = append(errs, &Problem{"reload", "", d.Name(), "", err})
 		}
-		if m := e.readMade(d.Name()); m != nil && m.Firewall != "" && m.Firewall != "none" {
-			f, err := e.filter(m.Firewall)
-			if err == nil {
-				err = f.EnsureNetwork(m.Network)
-			}
-			if err == nil && m.Bridge != "" && !m.Network.Internal {
-				_, err = ipt.OpenForward(m.Bridge)
-			}
-			errs = append(errs, err)
-		}
-		lock.Unlock()
 	}
 	for _, a := range e.store.All() {
-		m := e.readMade(a.Network)
-		if m == nil || a.Firewall == "" || a.Phase != record.Done || e.dead(a) {
-			continue
-		}
-		f, err := e.filter(a.Firewall)
-		if err == nil {
-			err = f.Attach(m.Network, endpoint(a))
-		}
-		if err != nil {
+		if err := e.inTurn(a.ID, e.LockWait, func() error { return e.reloadOne(a) }); err != nil {
 			errs = append(errs, &Problem{"reload", a.ID, a.Network, "", err})
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (e *Engine) reloadNetwork(name string) error {
+	lock, err := e.store.Lock("net-"+name, e.LockWait)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	unlock, err := e.structure()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	m := e.readMade(name)
+	if m == nil || m.Firewall == "" || m.Firewall == "none" {
+		return nil
+	}
+	f, err := e.filter(m.Firewall)
+	if err == nil {
+		err = f.EnsureNetwork(m.Network)
+	}
+	if err != nil || m.Network.Internal {
+		return err
+	}
+	// A filter that drops may have come since; what it got is removed with the network.
+	opened, err := ipt.OpenForward(m.Network)
+	for _, place := range opened {
+		if !slices.Contains(m.Opened, place) {
+			m.Opened = append(m.Opened, place)
+		}
+	}
+	return errors.Join(err, e.writeMade(name, m))
+}
+
+// reloadOne makes the rules of a container again, if it is still there.
+func (e *Engine) reloadOne(a *record.Attachment) error {
+	now, err := e.store.Load(a.ID, a.IfName)
+	if err != nil || now.Key != a.Key || now.Firewall == "" || now.Phase != record.Done || e.dead(now) {
+		return nil //nolint:nilerr // it has gone meanwhile
+	}
+	m := e.readMade(now.Network)
+	if m == nil {
+		return nil
+	}
+	f, err := e.filter(now.Firewall)
+	if err != nil {
+		return err
+	}
+	return f.Attach(m.Network, endpoint(now))
 }
 
 // Who finds the containers that an address, or a port of the host, belongs to.

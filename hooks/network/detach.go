@@ -19,6 +19,12 @@ func (e *Engine) Detach(id string) error {
 	if err := record.ValidID(id); err != nil {
 		return err
 	}
+	// Whoever attaches it, perhaps for a runtime that was killed, is waited for.
+	turn, err := e.takeTurn(id, e.LockWait)
+	if err != nil {
+		return &Problem{"detach", id, "", "", err}
+	}
+	defer turn.End()
 	var errs []error
 	if err := e.leave(id); err != nil {
 		errs = append(errs, &Problem{"detach", id, "", "shared namespace", err})
@@ -33,7 +39,8 @@ func (e *Engine) Detach(id string) error {
 	return errors.Join(errs...)
 }
 
-// detachOne takes the network's lock for the parts that need it.
+// detachOne takes the network's lock for the parts that need it. The caller has
+// the container's turn.
 func (e *Engine) detachOne(a *record.Attachment, still func(*record.Attachment) bool) error {
 	lock, err := e.store.Lock("net-"+a.Network, e.LockWait)
 	if err != nil {
@@ -53,12 +60,12 @@ func (e *Engine) detachOne(a *record.Attachment, still func(*record.Attachment) 
 		return err
 	}
 	lock.Unlock()
-	// The kernel waits for a grace period (RCU) to remove a link; nobody has to
-	// wait with it for our lock.
+	// The kernel waits for a grace period (RCU) to remove a link; only a container
+	// of the same id has to wait with it.
 	return rest()
 }
 
-// detachLocked is for callers that hold the network's lock.
+// detachLocked is for callers that hold the network's lock as well.
 func (e *Engine) detachLocked(a *record.Attachment) error {
 	rest, err := e.release(a)
 	if err != nil {

@@ -44,6 +44,9 @@ type Engine struct {
 	ipt   *guarded
 	boot  string
 	me    record.Process
+
+	turn   *record.Turn // while it attaches a container,
+	turnOf string       // this one
 }
 
 // New opens the state directory and rtnetlink.
@@ -80,6 +83,54 @@ func (e *Engine) Close() {
 	}
 }
 
+// inTurn does something with a container while nobody else does; wait is 0 for
+// only trying.
+func (e *Engine) inTurn(id string, wait time.Duration, f func() error) error {
+	if e.turnOf == id {
+		return f() // its own
+	}
+	turn, err := e.takeTurn(id, wait)
+	if err != nil {
+		return err
+	}
+	defer turn.End()
+	return f()
+}
+
+func (e *Engine) takeTurn(id string, wait time.Duration) (*record.Turn, error) {
+	turn, err := e.store.Turn()
+	if err != nil {
+		return nil, err
+	}
+	if err := turn.Take("id "+id, wait); err != nil {
+		for _, a := range e.store.Of(id) {
+			if a.Phase == record.Intent && a.Hook.Alive() {
+				err = fmt.Errorf("pid %d is attaching it: %w", a.Hook.Pid, err)
+			}
+		}
+		if wait == 0 {
+			turn.End() // otherwise a thread waits with it
+		}
+		return nil, err
+	}
+	return turn, nil
+}
+
+// inherited takes a lock that the programs which are run under it hold as well.
+func (e *Engine) inherited(name string) (unlock func(), err error) {
+	lock, err := e.store.Lock(name, e.LockWait)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock.Inherit(); err != nil {
+		lock.Unlock()
+		return nil, err
+	}
+	return lock.Unlock, nil
+}
+
+func turnOfKey(key string) string { return "key " + key }
+
 // Store is the state directory.
 func (e *Engine) Store() *record.Store { return e.store }
 
@@ -97,7 +148,7 @@ func (e *Engine) filter(name string) (firewall.Filter, error) {
 		return e.nft, nil
 	case "iptables":
 		if e.ipt == nil {
-			f, err := newGuarded()
+			f, err := newGuarded(func() (func(), error) { return e.inherited("iptables") })
 			if err != nil {
 				return nil, err
 			}
@@ -170,7 +221,10 @@ type Problem struct {
 }
 
 func (p *Problem) Error() string {
-	s := p.Op + " " + p.ID
+	s := p.Op
+	if p.ID != "" {
+		s += " " + p.ID
+	}
 	if p.Network != "" {
 		s += " network " + p.Network
 	}

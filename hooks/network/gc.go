@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/tare-oci/tare/hooks/network/firewall"
 	"github.com/tare-oci/tare/hooks/network/ipam"
 	"github.com/tare-oci/tare/hooks/network/publish"
 	"github.com/tare-oci/tare/hooks/network/record"
@@ -66,27 +68,48 @@ func inhabited(ns record.NetNS, own string) bool {
 	return false
 }
 
-// gcNetwork detaches the dead of a network whose lock the caller holds.
-func (e *Engine) gcNetwork(name string) int {
-	n := 0
+// gcNetwork detaches the dead of a network whose lock the caller holds. busy says
+// that others are detaching some, for which they need that lock.
+func (e *Engine) gcNetwork(name string) (freed int, busy bool) {
 	for _, a := range e.store.All() {
-		if a.Network == name && e.dead(a) && e.detachLocked(a) == nil {
-			n++
+		if a.Network != name || !e.dead(a) {
+			continue
 		}
+		// Whoever has the turn may wait for the network's lock, so nobody waits
+		// here for the turn.
+		err := e.inTurn(a.ID, 0, func() error {
+			now, err := e.store.Load(a.ID, a.IfName)
+			if err != nil || now.Key != a.Key || !e.dead(now) {
+				return nil // another one has done it
+			}
+			return e.detachLocked(now)
+		})
+		if err == nil {
+			freed++
+		}
+		busy = busy || errors.Is(err, record.ErrBusy)
 	}
-	return n
+	return freed, busy
 }
 
-// gcDead detaches all that are dead; the caller holds no lock.
-func (e *Engine) gcDead() int {
-	n := 0
+// gcDead detaches all that are dead; the caller holds no lock of a network.
+func (e *Engine) gcDead() (freed int, busy bool) {
 	for _, a := range e.store.All() {
-		if e.dead(a) && e.detachOne(a, e.dead) == nil {
-			n++
+		if !e.dead(a) {
+			continue
 		}
+		// The caller has a turn, for which the other one may wait.
+		err := e.inTurn(a.ID, 0, func() error { return e.detachOne(a, e.dead) })
+		if err == nil {
+			freed++
+		}
+		busy = busy || errors.Is(err, record.ErrBusy)
 	}
-	return n
+	return freed, busy
 }
+
+// busyPatience bounds the wait for what others are detaching.
+const busyPatience = 2 * time.Second
 
 // GC removes what no living container owns. kept also frees the addresses that
 // wait for their containers.
@@ -99,7 +122,7 @@ func (e *Engine) GC(dry, kept bool) (*Swept, error) {
 		}
 		s.Attachments = append(s.Attachments, a.ID+"/"+a.IfName)
 		if !dry {
-			if err := e.detachOne(a, e.dead); err != nil {
+			if err := e.inTurn(a.ID, e.LockWait, func() error { return e.detachOne(a, e.dead) }); err != nil {
 				errs = append(errs, &Problem{"gc", a.ID, a.Network, "", err})
 			}
 		}
@@ -142,12 +165,26 @@ func (e *Engine) sweepLinks(s *Swept, dry bool) error {
 		if !ours || len(key) != 13 || keys[key] || strings.HasPrefix(name, record.LinkPrefix) && !strings.HasPrefix(k.Attrs().Alias, "tare-net:") && k.Attrs().Alias != "" {
 			continue
 		}
-		s.Links = append(s.Links, name)
-		if !dry {
-			err = errors.Join(err, e.links.Delete(name))
+		if dry {
+			s.Links = append(s.Links, name)
+			continue
 		}
+		err = errors.Join(err, e.sweepLink(s, name, key))
 	}
 	return err
+}
+
+func (e *Engine) sweepLink(s *Swept, name, key string) error {
+	turn, err := e.store.Turn()
+	if err != nil {
+		return err
+	}
+	defer turn.End()
+	if len(e.nobodys(turn, []string{key})) == 0 {
+		return nil
+	}
+	s.Links = append(s.Links, name)
+	return e.links.Delete(name)
 }
 
 func (e *Engine) sweepRules(s *Swept, dry bool) (err error) {
@@ -167,20 +204,44 @@ func (e *Engine) sweepRules(s *Swept, dry bool) (err error) {
 			continue
 		}
 		owners, ferr := f.Owners()
-		err = errors.Join(err, ferr)
-		keys := e.keys()
-		var orphans []string
-		for owner, n := range owners {
-			if !keys[owner] {
-				orphans = append(orphans, owner)
-				s.Rules += n
-			}
-		}
-		if len(orphans) > 0 && !dry {
-			err = errors.Join(err, f.Sweep(orphans))
-		}
+		err = errors.Join(err, ferr, e.sweepOwners(s, f, owners, dry))
 	}
 	return err
+}
+
+// nobodys returns the keys that still have no record when their turn has been
+// taken: a container of the same name may come at any time, and is not to lose
+// what it makes.
+func (e *Engine) nobodys(turn *record.Turn, keys []string) []string {
+	keys = slices.DeleteFunc(keys, func(k string) bool { return turn.Take(turnOfKey(k), 0) != nil })
+	now := e.keys()
+	return slices.DeleteFunc(keys, func(k string) bool { return now[k] })
+}
+
+// sweepOwners removes the rules of owners without a record.
+func (e *Engine) sweepOwners(s *Swept, f firewall.Filter, owners map[string]int, dry bool) error {
+	var orphans []string
+	keys := e.keys()
+	for owner := range owners {
+		if !keys[owner] {
+			orphans = append(orphans, owner)
+		}
+	}
+	if len(orphans) > 0 && !dry {
+		turn, err := e.store.Turn()
+		if err != nil {
+			return err
+		}
+		defer turn.End()
+		orphans = e.nobodys(turn, orphans)
+	}
+	for _, o := range orphans {
+		s.Rules += owners[o]
+	}
+	if len(orphans) == 0 || dry {
+		return nil
+	}
+	return f.Sweep(orphans)
 }
 
 func (e *Engine) sweepPorts(s *Swept, dry bool) error {

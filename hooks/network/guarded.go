@@ -14,8 +14,8 @@ type guarded struct {
 	ports *nft.Ports
 }
 
-func newGuarded() (*guarded, error) {
-	f, err := ipt.New()
+func newGuarded(lock ipt.Locker) (*guarded, error) {
+	f, err := ipt.New(lock)
 	if err != nil {
 		return nil, err
 	}

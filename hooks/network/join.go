@@ -67,6 +67,11 @@ func (e *Engine) leave(id string) error {
 	if owner == "" {
 		return nil
 	}
+	turn, err := e.takeTurn(owner, e.LockWait)
+	if err != nil {
+		return err
+	}
+	defer turn.End()
 	var errs []error
 	for _, a := range e.store.Of(owner) {
 		lock, err := e.store.Lock("net-"+a.Network, e.LockWait)

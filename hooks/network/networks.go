@@ -99,12 +99,25 @@ func (e *Engine) readMade(name string) *made {
 	return m
 }
 
+func (e *Engine) writeMade(name string, m *made) error {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return record.WriteFile(e.madeFile(name), data)
+}
+
 // digest changes with the network's file, and with the version of this program,
 // whose defaults may be others.
 func digest(n *config.Network) string {
 	sum := sha256.Sum256(append([]byte(version.Version()+"\x00"), n.Text()...))
 	return hex.EncodeToString(sum[:8])
 }
+
+// structure is the lock of what networks share: the chains and tables that come
+// with the first and go with the last one, the host's parameters and the rules in
+// foreign chains. The caller holds a network's lock.
+func (e *Engine) structure() (unlock func(), err error) { return e.inherited("networks") }
 
 // ensure makes the bridge and the rules of a network unless they are there. The
 // caller holds the network's lock.
@@ -118,6 +131,11 @@ func (e *Engine) ensure(n *config.Network) (*made, error) {
 			return m, nil
 		}
 	}
+	unlock, err := e.structure()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	if err := os.MkdirAll(e.store.NetDir(n.Name), 0o700); err != nil {
 		return nil, err
 	}
@@ -138,11 +156,7 @@ func (e *Engine) ensure(n *config.Network) (*made, error) {
 			return nil, err
 		}
 	}
-	data, err := json.Marshal(m)
-	if err != nil {
-		return nil, err
-	}
-	return m, record.WriteFile(e.madeFile(n.Name), data)
+	return m, e.writeMade(n.Name, m)
 }
 
 func (e *Engine) ensureBridge(n *config.Network, m *made) error {
@@ -213,11 +227,11 @@ func (e *Engine) ensureRules(n *config.Network, m *made) error {
 	if err != nil {
 		return err
 	}
-	if m.Firewall == "none" || n.Internal || m.Bridge == "" {
+	if m.Firewall == "none" || n.Internal {
 		return nil
 	}
 	// Another filter's policy (Docker's, ufw's) would drop what ours lets through.
-	m.Opened, err = ipt.OpenForward(m.Bridge)
+	m.Opened, err = ipt.OpenForward(m.Network)
 	return err
 }
 
@@ -249,6 +263,11 @@ func (e *Engine) RemoveNetwork(name string) error {
 			return fmt.Errorf("network %q: container %q is attached", name, a.ID)
 		}
 	}
+	unlock, err := e.structure()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	m := e.readMade(name)
 	if m == nil {
 		return os.RemoveAll(e.store.NetDir(name))
@@ -269,7 +288,7 @@ func (e *Engine) RemoveNetwork(name string) error {
 		}
 		errs = append(errs, err)
 	}
-	errs = append(errs, ipt.CloseForward(m.Bridge, m.Opened))
+	errs = append(errs, ipt.CloseForward(m.Network, m.Opened))
 	if m.Shaped != "" {
 		errs = append(errs, unshapeDevice(m.Shaped))
 	}

@@ -27,28 +27,18 @@ func (e *Engine) runner() *cni.Runner {
 // pluginLock is held by who runs plugins, and by the plugins themselves: many of
 // them cannot run at the same time, and what outlives a killed hook has to end
 // before its work can be undone.
-func (e *Engine) pluginLock() (*record.Lock, error) {
-	lock, err := e.store.Lock("cni", e.LockWait)
-	if err != nil {
-		return nil, err
-	}
-	if err := lock.Inherit(); err != nil {
-		lock.Unlock()
-		return nil, err
-	}
-	return lock, nil
-}
+func (e *Engine) pluginLock() (unlock func(), err error) { return e.inherited("cni") }
 
 // connectCNI runs a configuration list.
 func (w *work) connectCNI() error {
 	if err := w.at("cni"); err != nil {
 		return err
 	}
-	lock, err := w.pluginLock()
+	unlock, err := w.pluginLock()
 	if err != nil {
 		return err
 	}
-	defer lock.Unlock()
+	defer unlock()
 	r := w.runner()
 	list, err := r.Load(w.n.CNI)
 	if err != nil {
@@ -76,12 +66,11 @@ func (w *work) connectCNI() error {
 	ctx, cancel := context.WithTimeout(context.Background(), pluginPatience)
 	defer cancel()
 	w.later(func() error {
-		// A detach may be at work on it too, and two at the same time leave rules.
-		lock, err := w.pluginLock()
+		unlock, err := w.pluginLock()
 		if err != nil {
 			return err
 		}
-		defer lock.Unlock()
+		defer unlock()
 		ctx, cancel := context.WithTimeout(context.Background(), pluginPatience)
 		defer cancel()
 		return r.Del(ctx, w.a.ID, w.a.IfName, w.a.CNI)
@@ -93,11 +82,11 @@ func (w *work) connectCNI() error {
 }
 
 func (e *Engine) disconnectCNI(a *record.Attachment) error {
-	lock, err := e.pluginLock()
+	unlock, err := e.pluginLock()
 	if err != nil {
 		return err
 	}
-	defer lock.Unlock()
+	defer unlock()
 	// An attach that had the lock meanwhile has written down what it did.
 	if now, err := e.store.Load(a.ID, a.IfName); err == nil && now.Key == a.Key {
 		a.CNI = now.CNI
@@ -133,11 +122,11 @@ func (e *Engine) sweepPlugins() error {
 }
 
 func (e *Engine) sweepList(network string, list *cni.List) error {
-	lock, err := e.pluginLock()
+	unlock, err := e.pluginLock()
 	if err != nil {
 		return err
 	}
-	defer lock.Unlock()
+	defer unlock()
 	var valid [][2]string
 	for _, a := range e.store.All() {
 		if a.CNI != nil && a.Network == network {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/tare-oci/tare/hooks/network/config"
 	"github.com/tare-oci/tare/hooks/network/firewall"
@@ -67,27 +68,37 @@ func (w *work) ports() error {
 	if w.n.Internal {
 		return fmt.Errorf("annotation %sports: network %q is internal, nothing is published", config.Prefix, w.n.Name)
 	}
-	lock, err := w.store.Lock("ports", w.LockWait)
-	if err != nil {
-		return err
-	}
-	got, err := w.book().Reserve(w.a.Key, w.a.ID, w.req.Ports)
-	lock.Unlock()
-	var taken *publish.Conflict
-	if errors.As(err, &taken) && w.gcDead() > 0 {
-		// A container that died without its poststop hook had it.
-		if lock, err = w.store.Lock("ports", w.LockWait); err != nil {
-			return err
-		}
-		got, err = w.book().Reserve(w.a.Key, w.a.ID, w.req.Ports)
-		lock.Unlock()
-	}
+	got, err := w.reserve()
 	if err != nil {
 		return err
 	}
 	w.a.Ports = got
 	w.later(func() error { w.book().Release(w.a.Key, got); return nil })
 	return nil
+}
+
+// reserve takes the ports for this container. One that died without its poststop
+// hook may have them.
+func (w *work) reserve() ([]config.Port, error) {
+	for end := time.Now().Add(busyPatience); ; {
+		lock, err := w.store.Lock("ports", w.LockWait)
+		if err != nil {
+			return nil, err
+		}
+		got, err := w.book().Reserve(w.a.Key, w.a.ID, w.req.Ports)
+		lock.Unlock()
+		var taken *publish.Conflict
+		if !errors.As(err, &taken) {
+			return got, err
+		}
+		freed, busy := w.gcDead()
+		if freed == 0 {
+			if !busy || time.Now().After(end) {
+				return nil, err
+			}
+			time.Sleep(5 * time.Millisecond) // another one is detaching it
+		}
+	}
 }
 
 // floating gives the host the address that stands for the container outside.

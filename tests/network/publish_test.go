@@ -90,49 +90,79 @@ func TestN27PortTaken(t *testing.T) {
 	})
 }
 
-// N-34: a FORWARD chain that drops by policy, as Docker's and ufw's.
-func TestN34ForeignForward(t *testing.T) {
-	for _, flavour := range []string{"nft", "legacy"} {
-		for _, chain := range []string{"FORWARD", "DOCKER-USER"} {
-			t.Run(flavour+" "+chain, func(t *testing.T) {
-				need(t, "iptables-"+flavour)
-				l := newLab(t)
-				l.keepsTables(flavour)
-				ipt := func(args ...string) result {
-					return l.in(l.h, append([]string{"iptables-" + flavour}, args...)...)
-				}
-				for _, p := range []string{"iptables-", "ip6tables-"} {
-					l.in(l.h, p+flavour, "-P", "FORWARD", "DROP")
-					if chain == "DOCKER-USER" {
-						l.in(l.h, p+flavour, "-N", chain)
-						l.in(l.h, p+flavour, "-A", chain, "-j", "RETURN")
-						l.in(l.h, p+flavour, "-I", "FORWARD", "-j", chain)
-					}
-				}
-				l.before = l.picture()
-				before := ipt("-S").out
-				l.web("")
-				l.server(l.w, "80")
-				c := l.box("c1", "networks=web", "ports=8080:80").up()
-				for _, world := range []string{"203.0.113.2:80", "[2001:db8:1::2]:80"} {
-					if p := c.ask("tcp", world); p == "" {
-						t.Errorf("outwards to %s: no answer", world)
-					}
-				}
-				if p := l.ask(l.w, "tcp", "203.0.113.1:8080"); p != "203.0.113.2" {
-					t.Errorf("published: %q", p)
-				}
-				now := ipt("-S")
-				if now.code != 0 || strings.Contains(now.err, "incompatible") || !strings.Contains(now.out, "-A "+chain+" -i brweb") {
-					t.Errorf("iptables -S: %s%s", now.out, now.err)
-				}
-				c.down()
-				l.tn("net", "rm", "web")
-				if after := ipt("-S").out; after != before {
-					t.Errorf("left in the foreign chains:\n%s", difference(before, after))
-				}
-			})
+// foreignForward makes the host's FORWARD chains drop by policy, as Docker's and
+// ufw's do, and returns how one of them prints its rules.
+func (l *lab) foreignForward(flavour, chain string) func() result {
+	for _, p := range []string{"iptables-", "ip6tables-"} {
+		l.in(l.h, p+flavour, "-P", "FORWARD", "DROP")
+		if chain == "DOCKER-USER" {
+			l.in(l.h, p+flavour, "-N", chain)
+			l.in(l.h, p+flavour, "-A", chain, "-j", "RETURN")
+			l.in(l.h, p+flavour, "-I", "FORWARD", "-j", chain)
 		}
+	}
+	l.before = l.picture()
+	return func() result { return l.in(l.h, "iptables-"+flavour, "-S") }
+}
+
+// N-34: a FORWARD chain that drops by policy, beside each of our filters, for
+// networks with a bridge and without.
+func TestN34ForeignForward(t *testing.T) {
+	for _, c := range []struct{ flavour, chain, filter, driver, opened string }{
+		{"nft", "FORWARD", "nftables", "bridge", "-i brweb"},
+		{"nft", "DOCKER-USER", "nftables", "bridge", "-i brweb"},
+		{"legacy", "FORWARD", "nftables", "bridge", "-i brweb"},
+		{"legacy", "DOCKER-USER", "nftables", "bridge", "-i brweb"},
+		{"nft", "FORWARD", "iptables", "bridge", "-i brweb"},
+		{"nft", "FORWARD", "nftables", "ptp", "-s 172.30.0.0/16 -i tv+"},
+		{"nft", "DOCKER-USER", "iptables", "ptp", "-s 172.30.0.0/16 -i tv+"},
+		{"legacy", "DOCKER-USER", "nftables", "ptp", "-s 172.30.0.0/16 -i tv+"},
+		{"legacy", "FORWARD", "iptables", "ptp", "-s 172.30.0.0/16 -i tv+"},
+	} {
+		t.Run(fmt.Sprint(c.flavour, " ", c.chain, " beside ", c.filter, ", ", c.driver), func(t *testing.T) {
+			need(t, "iptables-"+c.flavour)
+			l := newLab(t)
+			l.env = []string{"TARE_NET_IPTABLES=" + c.flavour}
+			l.keepsTables(c.flavour)
+			rules := l.foreignForward(c.flavour, c.chain)
+			before := rules().out
+			subnets := webSubnets
+			if c.driver == "ptp" {
+				_, subnets, _ = strings.Cut(webSubnets, ", ")
+				subnets = `"driver": "ptp", ` + subnets
+			}
+			l.network("web", subnets+`, "firewall": "`+c.filter+`"`)
+			l.server(l.w, "80")
+			a, b := l.box("c1", "networks=web", "ports=8080:80").up(), l.box("c2", "networks=web").up()
+			for what, got := range map[string][2]string{
+				"outwards":       {a.ask("tcp", "203.0.113.2:80"), "203.0.113.1"},
+				"outwards, IPv6": {a.ask("tcp", "[2001:db8:1::2]:80"), "2001:db8:1::1"},
+				"published":      {l.ask(l.w, "tcp", "203.0.113.1:8080"), "203.0.113.2"},
+				"neighbour":      {b.ask("tcp", a.ip4()+":80"), b.ip4()},
+				"neighbour 6":    {a.ask("tcp", "["+b.ip6()+"]:80"), a.ip6()},
+			} {
+				if got[0] != got[1] {
+					t.Errorf("%s: peer is %q, want %q", what, got[0], got[1])
+				}
+			}
+			if now := rules(); now.code != 0 || strings.Contains(now.err, "incompatible") || !strings.Contains(now.out, "-A "+c.chain+" "+c.opened) {
+				t.Errorf("iptables -S: %s%s", now.out, now.err)
+			}
+			if r := l.net("check"); r.code != 0 {
+				t.Errorf("check: %s", r.err)
+			}
+			// Who sends with an address of the network from elsewhere is no container.
+			l.ip("-n", l.w, "route", "add", "172.30.0.0/16", "via", "203.0.113.1")
+			if p := l.ask(l.w, "tcp", a.ip4()+":80", shortly); p != "" {
+				t.Errorf("routed from outside: %q", p)
+			}
+			a.down()
+			b.down()
+			l.tn("net", "rm", "web")
+			if after := difference(before, rules().out); after != "" {
+				t.Errorf("left in the foreign chains:\n%s", after)
+			}
+		})
 	}
 }
 

@@ -6,8 +6,6 @@
 package ipt
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,12 +21,17 @@ import (
 type Filter struct {
 	flavour string // "", nft, legacy
 	six     bool   // there is an ip6tables that works
+	lock    Locker
 }
+
+// Locker takes the lock under which rules are listed and changed, and returns what
+// gives it back. Programs that are run meanwhile hold it too.
+type Locker func() (unlock func(), err error)
 
 // New finds iptables. TARE_NET_IPTABLES chooses nft or legacy where the host's
 // own choice is not wanted.
-func New() (*Filter, error) {
-	f := &Filter{flavour: os.Getenv("TARE_NET_IPTABLES")}
+func New(lock Locker) (*Filter, error) {
+	f := &Filter{flavour: os.Getenv("TARE_NET_IPTABLES"), lock: lock}
 	if f.flavour != "" && f.flavour != "nft" && f.flavour != "legacy" {
 		return nil, fmt.Errorf("TARE_NET_IPTABLES %q: is neither nft nor legacy", f.flavour)
 	}
@@ -56,115 +59,33 @@ func (f *Filter) families(n firewall.Network) []iptables.Protocol {
 	return out
 }
 
-// saved is what iptables-save prints, one line each without the counters.
-func (f *Filter) saved(p iptables.Protocol) (map[string][]string, error) {
-	cmd := exec.Command(program(f.flavour, p) + "-save")
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w%s", cmd.Path, err, stderrOf(err))
-	}
-	tables, table := map[string][]string{}, ""
-	for line := range strings.Lines(string(out)) {
-		line = strings.TrimSpace(line)
-		if name, ok := strings.CutPrefix(line, "*"); ok {
-			table = name
-		} else if strings.HasPrefix(line, ":") || strings.HasPrefix(line, "-A") {
-			tables[table] = append(tables[table], line)
-		}
-	}
-	return tables, nil
-}
-
-func stderrOf(err error) string {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return ": " + oneLine(exit.Stderr)
-	}
-	return ""
-}
-
-func oneLine(b []byte) string { return strings.Join(strings.Fields(string(b)), " ") }
-
-// batch is lines by table.
-type batch struct {
-	tables []string
-	lines  map[string][]string
-}
-
-func (b *batch) add(table string, line ...string) {
-	if b.lines == nil {
-		b.lines = map[string][]string{}
-	}
-	if !slices.Contains(b.tables, table) {
-		b.tables = append(b.tables, table)
-	}
-	b.lines[table] = append(b.lines[table], strings.Join(line, " "))
-}
-
-// restore applies a batch: each table all or nothing.
-func (f *Filter) restore(p iptables.Protocol, b *batch) error {
-	if len(b.tables) == 0 {
-		return nil
-	}
-	var in bytes.Buffer
-	for _, t := range b.tables {
-		fmt.Fprintf(&in, "*%s\n", t)
-		// Chains are declared before their use, and rules that jump come last.
-		for _, l := range b.lines[t] {
-			fmt.Fprintln(&in, l)
-		}
-		in.WriteString("COMMIT\n")
-	}
-	cmd := exec.Command(program(f.flavour, p)+"-restore", "--noflush", "-w", "10")
-	cmd.Stdin = &in
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %w: %s", cmd.Args[0], err, oneLine(stderr.Bytes()))
-	}
-	return nil
-}
-
 // EnsureNetwork makes the chains of all networks if they are missing, and those
 // of this one anew.
 func (f *Filter) EnsureNetwork(n firewall.Network) error {
-	for _, p := range f.families(n) {
-		have, err := f.saved(p)
-		if err != nil {
-			return err
-		}
-		b := &batch{}
+	return f.change(f.families(n), func(p iptables.Protocol, b *batch, have rulesOf) {
 		base(b, p, have)
 		network(b, p, n, have)
-		if err := f.restore(p, b); err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 // Attach adds the rules of a container.
 func (f *Filter) Attach(n firewall.Network, e firewall.Endpoint) error {
-	for _, p := range f.families(n) {
-		have, err := f.saved(p)
-		if err != nil {
-			return err
-		}
-		b := &batch{}
-		if !slices.ContainsFunc(have["nat"], func(l string) bool { return strings.HasPrefix(l, ":"+chainOf(n.Name, "P")+" ") }) {
+	return f.change(f.families(n), func(p iptables.Protocol, b *batch, have rulesOf) {
+		if !declared(have["nat"], chainOf(n.Name, "P")) {
 			base(b, p, have)
 			network(b, p, n, have)
 		}
 		for _, r := range endpoint(p, n, e) {
-			if !slices.ContainsFunc(have[r.table], func(l string) bool { return same(l, r.line) }) {
-				b.add(r.table, r.line)
-			}
+			b.once(have, r)
 		}
-		if err := f.restore(p, b); err != nil {
-			return err
-		}
+	})
+}
+
+// once adds a line unless it is there.
+func (b *batch) once(have rulesOf, r line) {
+	if !slices.ContainsFunc(have[r.table], func(l string) bool { return same(l, r.line) }) {
+		b.add(r.table, r.line)
 	}
-	return nil
 }
 
 // same compares what was asked for with what iptables-save prints, which adds
@@ -198,14 +119,7 @@ func (f *Filter) Detach(_ firewall.Network, e firewall.Endpoint) error {
 
 // Sweep removes the rules of owners.
 func (f *Filter) Sweep(owners []string) error {
-	var errs []error
-	for _, p := range f.all() {
-		have, err := f.saved(p)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		b := &batch{}
+	return f.change(f.all(), func(_ iptables.Protocol, b *batch, have rulesOf) {
 		for table, lines := range have {
 			for _, l := range lines {
 				if o := ownerOf(l); o != "" && slices.Contains(owners, o) {
@@ -213,9 +127,7 @@ func (f *Filter) Sweep(owners []string) error {
 				}
 			}
 		}
-		errs = append(errs, f.restore(p, b))
-	}
-	return errors.Join(errs...)
+	})
 }
 
 func (f *Filter) all() []iptables.Protocol {
@@ -265,7 +177,7 @@ func (f *Filter) Check(n firewall.Network, e firewall.Endpoint) []string {
 			return []string{err.Error()}
 		}
 		for _, c := range []string{chainOf(n.Name, "P"), "TARE-PUB"} {
-			if !slices.ContainsFunc(have["nat"], func(l string) bool { return strings.HasPrefix(l, ":"+c+" ") }) {
+			if !declared(have["nat"], c) {
 				missing = append(missing, "iptables: chain "+c+" is missing")
 			}
 		}
@@ -280,18 +192,7 @@ func (f *Filter) Check(n firewall.Network, e firewall.Endpoint) []string {
 
 // RemoveNetwork removes the chains of a network and, with the last one, all.
 func (f *Filter) RemoveNetwork(n firewall.Network, last bool) error {
-	var errs []error
-	for _, p := range f.all() {
-		have, err := f.saved(p)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		b := &batch{}
-		remove(b, have, n, last)
-		errs = append(errs, f.restore(p, b))
-	}
-	return errors.Join(errs...)
+	return f.change(f.all(), func(_ iptables.Protocol, b *batch, have rulesOf) { remove(b, have, n, last) })
 }
 
 var _ firewall.Filter = (*Filter)(nil)

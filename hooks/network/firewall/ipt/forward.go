@@ -4,10 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/coreos/go-iptables/iptables"
 	"github.com/google/nftables"
+
+	"github.com/tare-oci/tare/hooks/network/firewall"
+	"github.com/tare-oci/tare/hooks/network/record"
 )
 
 // Another packet filter of the host may have the policy DROP for what is
@@ -15,14 +19,29 @@ import (
 // there, for every base chain has to; so their own place for it gets two rules,
 // written by their own program, whose listing would not understand foreign ones.
 
-// forwardRules are those two for a bridge.
-func forwardRules(bridge string) [][]string {
-	note := []string{"-m", "comment", "--comment", "tare-net:forward:" + bridge}
-	return [][]string{
-		append([]string{"-i", bridge, "-j", "ACCEPT"}, note...),
-		append([]string{"-o", bridge, "-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED,DNAT", "-j", "ACCEPT"}, note...),
+// forwardRules are those two for what a network sends and gets. Containers without
+// a bridge have a link each, all of one prefix, and their network's addresses; that
+// nobody else sends by such a link is what our guard sees to.
+func forwardRules(n firewall.Network, p iptables.Protocol) [][]string {
+	rules := func(note string, from, to []string) [][]string {
+		tail := []string{"-j", "ACCEPT", "-m", "comment", "--comment", "tare-net:forward:" + note}
+		known := []string{"-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED,DNAT"}
+		return [][]string{slices.Concat(from, tail), slices.Concat(to, known, tail)}
 	}
+	if !n.Routed {
+		return rules(n.Bridge, []string{"-i", n.Bridge}, []string{"-o", n.Bridge})
+	}
+	var out [][]string
+	for _, s := range n.Subnets {
+		if s.Addr().Is6() == (p == iptables.ProtocolIPv6) {
+			out = append(out, rules(n.Name, []string{"-s", s.String(), "-i", links}, []string{"-d", s.String(), "-o", links})...)
+		}
+	}
+	return out
 }
+
+// links matches all links that the hook makes for containers.
+const links = record.LinkPrefix + "+"
 
 type place struct {
 	program string
@@ -115,9 +134,9 @@ func program(flavour string, proto iptables.Protocol) string {
 	return name
 }
 
-// OpenForward lets a bridge through foreign filters that drop by policy, and
+// OpenForward lets a network through foreign filters that drop by policy, and
 // returns where.
-func OpenForward(bridge string) ([]string, error) {
+func OpenForward(n firewall.Network) ([]string, error) {
 	places, err := dropping()
 	if err != nil {
 		return nil, nil //nolint:nilerr // without netfilter nothing drops
@@ -128,8 +147,8 @@ func OpenForward(bridge string) ([]string, error) {
 		if err != nil {
 			return done, fmt.Errorf("the host's FORWARD chain drops by policy and cannot be changed: %w", err)
 		}
-		for _, r := range forwardRules(bridge) {
-			if err := t.InsertUnique("filter", p.chain, 1, r...); err != nil {
+		for _, r := range forwardRules(n, p.proto) {
+			if err := putIn(t, p.chain, r); err != nil {
 				return done, fmt.Errorf("%s: %w", p, err)
 			}
 		}
@@ -138,8 +157,18 @@ func OpenForward(bridge string) ([]string, error) {
 	return done, nil
 }
 
+// putIn inserts a rule unless it is there. The chain's owner may be making it anew.
+func putIn(t *iptables.IPTables, chain string, rule []string) (err error) {
+	for range tries {
+		if err = t.InsertUnique("filter", chain, 1, rule...); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
 // CloseForward takes the rules out again.
-func CloseForward(bridge string, opened []string) error {
+func CloseForward(n firewall.Network, opened []string) error {
 	var errs []error
 	for _, s := range opened {
 		p, ok := parsePlace(s)
@@ -151,18 +180,29 @@ func CloseForward(bridge string, opened []string) error {
 			errs = append(errs, err)
 			continue
 		}
-		for _, r := range forwardRules(bridge) {
-			// The chain may have been removed by its owner.
-			if ok, err := t.ChainExists("filter", p.chain); err == nil && ok {
-				errs = append(errs, t.DeleteIfExists("filter", p.chain, r...))
-			}
+		for _, r := range forwardRules(n, p.proto) {
+			errs = append(errs, takeOut(t, p.chain, r))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// Dropping names, for people, the foreign chains that drop what a bridge sends.
-func Dropping(bridge string) []string {
+// takeOut removes a rule that, as its chain, the owner of the chain may have
+// removed, or removes just now.
+func takeOut(t *iptables.IPTables, chain string, rule []string) (err error) {
+	for range tries {
+		if ok, cerr := t.ChainExists("filter", chain); cerr != nil || !ok {
+			return nil //nolint:nilerr // without the table there is no rule
+		}
+		if err = t.DeleteIfExists("filter", chain, rule...); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// Dropping names, for people, the foreign chains that drop what a network sends.
+func Dropping(n firewall.Network) []string {
 	places, _ := dropping()
 	var out []string
 	for _, p := range places {
@@ -171,9 +211,9 @@ func Dropping(bridge string) []string {
 			out = append(out, p.String()+": policy DROP")
 			continue
 		}
-		for _, r := range forwardRules(bridge) {
+		for _, r := range forwardRules(n, p.proto) {
 			if ok, err := t.Exists("filter", p.chain, r...); err != nil || !ok {
-				out = append(out, fmt.Sprintf("%s: policy DROP, and no rule lets %s through", p, bridge))
+				out = append(out, fmt.Sprintf("%s: policy DROP, and no rule lets network %s through", p, n.Name))
 				break
 			}
 		}

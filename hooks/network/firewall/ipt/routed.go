@@ -16,7 +16,7 @@ import (
 type chains struct {
 	b    *batch
 	n    firewall.Network
-	have map[string][]string
+	have rulesOf
 	six  bool
 	sub  netip.Prefix
 }

@@ -38,7 +38,7 @@ func declared(have []string, chain string) bool {
 	return slices.ContainsFunc(have, func(l string) bool { return strings.HasPrefix(l, ":"+chain+" ") })
 }
 
-func base(b *batch, p iptables.Protocol, have map[string][]string) {
+func base(b *batch, p iptables.Protocol, have rulesOf) {
 	seen := map[string]bool{}
 	fresh := map[string]bool{}
 	for _, c := range bases {
@@ -69,7 +69,7 @@ func base(b *batch, p iptables.Protocol, have map[string][]string) {
 	}
 }
 
-func network(b *batch, p iptables.Protocol, n firewall.Network, have map[string][]string) {
+func network(b *batch, p iptables.Protocol, n firewall.Network, have rulesOf) {
 	c := chains{b: b, n: n, have: have, six: p == iptables.ProtocolIPv6}
 	for _, s := range n.Subnets {
 		if s.Addr().Is6() == c.six {
@@ -240,7 +240,7 @@ func endpoint(p iptables.Protocol, n firewall.Network, e firewall.Endpoint) []li
 }
 
 // remove undoes network, and with last also base: references first.
-func remove(b *batch, have map[string][]string, n firewall.Network, last bool) {
+func remove(b *batch, have rulesOf, n firewall.Network, last bool) {
 	own := []string{}
 	for _, part := range []string{"G", "D", "P", "E", "L", "H"} {
 		own = append(own, chainOf(n.Name, part))
@@ -286,18 +286,10 @@ func remove(b *batch, have map[string][]string, n firewall.Network, last bool) {
 // ClassByNetCls sorts what the sockets of a net_cls cgroup send (the cgroup match
 // and the CLASSIFY target of iptables-extensions(8)).
 func (f *Filter) ClassByNetCls(owner string, class uint32) error {
-	for _, p := range f.all() {
-		have, err := f.saved(p)
-		if err != nil {
-			return err
-		}
-		b := &batch{}
+	rule := line{"mangle", fmt.Sprintf("-A TARE-CLASS -m cgroup --cgroup %d -m comment --comment %s -j CLASSIFY --set-class %s",
+		class, commentPrefix+owner, config.ClassText(class))}
+	return f.change(f.all(), func(p iptables.Protocol, b *batch, have rulesOf) {
 		base(b, p, have)
-		b.add("mangle", fmt.Sprintf("-A TARE-CLASS -m cgroup --cgroup %d -m comment --comment %s -j CLASSIFY --set-class %s",
-			class, commentPrefix+owner, config.ClassText(class)))
-		if err := f.restore(p, b); err != nil {
-			return err
-		}
-	}
-	return nil
+		b.once(have, rule)
+	})
 }

@@ -1,6 +1,9 @@
 package nft
 
 import (
+	"errors"
+	"slices"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
@@ -24,6 +27,9 @@ func (f *Filter) ClassByNetCls() error {
 func (f *Filter) ClassByPath(owner string, depth uint32, id uint64, class uint32) error {
 	if err := f.l.base(f.c); err != nil {
 		return f.fail(err)
+	}
+	if slices.ContainsFunc(f.classRules(), func(r *nftables.Rule) bool { return ruleOwner(r) == owner }) {
+		return nil
 	}
 	chain := f.classChain()
 	f.c.AddChain(chain)
@@ -59,18 +65,19 @@ func ruleOwner(r *nftables.Rule) string {
 	return s
 }
 
-// DropClass removes the rule of an owner.
+// DropClass removes the rules of an owner.
 func (f *Filter) DropClass(owner string) error {
 	for _, r := range f.classRules() {
-		if ruleOwner(r) == owner {
-			if err := f.c.DelRule(r); err != nil {
-				return err
-			}
+		if ruleOwner(r) != owner {
+			continue
+		}
+		if err := f.c.DelRule(r); err != nil {
+			return err
+		}
+		// One by one: a batch is all or none, and one of them may be gone.
+		if err := f.c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+			return f.fail(err)
 		}
 	}
-	err := f.c.Flush()
-	if err == unix.ENOENT {
-		return nil
-	}
-	return f.fail(err)
+	return nil
 }

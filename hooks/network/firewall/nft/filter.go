@@ -150,19 +150,26 @@ func (f *Filter) EnsureNetwork(n firewall.Network) error {
 	if b.err != nil {
 		return f.fail(b.err)
 	}
-	for _, s := range []*nftables.Set{l.open, l.closed} {
-		if n.Routed {
-			break
-		}
+	if !n.Routed {
 		if err := f.c.Flush(); err != nil {
 			return f.fail(err)
 		}
-		// The configuration may have changed since: out of the other set.
-		_ = f.c.SetDeleteElements(s, []nftables.SetElement{{Key: ifname(br)}})
-		_ = f.c.Flush() // there was none, mostly
+		// The configuration may have changed since.
+		if n.Isolate {
+			f.notIn(l.open, br)
+		}
+		if n.DirectRouting {
+			f.notIn(l.closed, br)
+		}
 	}
 	f.networkElements(n)
 	return f.fail(f.c.Flush())
+}
+
+// notIn takes a link out of a set, in which it is not, mostly.
+func (f *Filter) notIn(s *nftables.Set, link string) {
+	_ = f.c.SetDeleteElements(s, []nftables.SetElement{{Key: ifname(link)}}) // fails for anonymous sets only
+	_ = f.c.Flush()
 }
 
 // networkElements adds those of a bridge to the batch.
