@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/tare-oci/tare/hooks/network/config"
 	"github.com/tare-oci/tare/hooks/network/firewall/ipt"
 	"github.com/tare-oci/tare/hooks/network/firewall/nft"
@@ -140,11 +138,7 @@ func (e *Engine) checkNetwork(name string) (out []string) {
 		return nil
 	}
 	if m.Bridge != "" {
-		k, err := e.links.ByName(m.Bridge)
-		if err != nil || k == nil {
-			return []string{fmt.Sprintf("bridge %q is missing", m.Bridge)}
-		}
-		out = e.checkBridge(name, m, k)
+		out = append(e.checkBridge(m), e.checkGateways(name, m)...)
 	}
 	used, _ := e.links.Used()
 	for _, s := range m.Network.Subnets {
@@ -170,18 +164,29 @@ func (e *Engine) checkNetwork(name string) (out []string) {
 	return out
 }
 
-func (e *Engine) checkBridge(name string, m *made, k netlink.Link) (out []string) {
+func (e *Engine) checkBridge(m *made) (out []string) {
+	k, err := e.links.ByName(m.Bridge)
+	if err != nil || k == nil {
+		return []string{fmt.Sprintf("bridge %q is missing", m.Bridge)}
+	}
 	if k.Attrs().Flags&net.FlagUp == 0 {
 		out = append(out, fmt.Sprintf("bridge %q is down", m.Bridge))
 	}
 	if m.Index != k.Attrs().Index {
 		out = append(out, fmt.Sprintf("bridge %q was made anew by somebody", m.Bridge))
 	}
+	return out
+}
+
+func (e *Engine) checkGateways(name string, m *made) (out []string) {
 	n, err := config.Load(e.ConfigDir, name)
 	if err != nil {
-		return out // attach says what is wrong with it
+		return nil // attach says what is wrong with it
 	}
-	have, _ := e.links.Prefixes(k)
+	var have []netip.Prefix
+	if k, err := e.links.ByName(m.Bridge); err == nil && k != nil {
+		have, _ = e.links.Prefixes(k)
+	}
 	for _, s := range n.Subnets {
 		if !slices.Contains(have, netip.PrefixFrom(s.Gateway, s.Subnet.Bits())) {
 			out = append(out, fmt.Sprintf("bridge %q lacks the gateway's address %s", m.Bridge, s.Gateway))
