@@ -168,6 +168,7 @@ func TestN34ForeignForward(t *testing.T) {
 
 // N-35: a client of UDP that was there first.
 func TestN35OldFlow(t *testing.T) {
+	within := itoa(full(2000, 1000)) + "ms"
 	filters(t, func(t *testing.T, l *lab, filter string) {
 		l.web(filter)
 		l.box("first", "networks=web").up()
@@ -175,12 +176,12 @@ func TestN35OldFlow(t *testing.T) {
 			t.Fatalf("nobody is there, and %q answers", p)
 		}
 		c := l.box("c1", "networks=web", "ports=8080:80/udp").up()
-		if p := l.ask(l.w, "udp", "203.0.113.1:8080", "2s", "4444"); p != "203.0.113.2" {
+		if p := l.ask(l.w, "udp", "203.0.113.1:8080", within, "4444"); p != "203.0.113.2" {
 			t.Errorf("the same client after the port was published: %q", p)
 		}
 		c.down()
 		d := l.box("c2", "networks=web", "ports=8080:81/udp").up()
-		if p := l.ask(l.w, "udp", "203.0.113.1:8080", "2s", "4444"); p != "203.0.113.2" {
+		if p := l.ask(l.w, "udp", "203.0.113.1:8080", within, "4444"); p != "203.0.113.2" {
 			t.Errorf("the same client after another container has the port: %q (%s)", p, d.ip4())
 		}
 	})
@@ -276,6 +277,14 @@ func TestN24LocalnetGuard(t *testing.T) {
 		}
 		if n := heard(); n != before {
 			t.Errorf("a frame to 127.0.0.1 was delivered (%d, then %d)", before, n)
+		}
+		// Nor one from the world.
+		from := linksOf(t, l.in(l.w, "ip", "-j", "addr"))["eth0"].Address
+		if r := l.in(l.w, peerAt, "frame", "eth0", udpFrame(t, l.links()["up0"].Address, from, "203.0.113.2", "127.0.0.1", 9)); r.code != 0 {
+			t.Fatal(r.err)
+		}
+		if n := heard(); n != before {
+			t.Errorf("a frame of the world to 127.0.0.1 was delivered (%d, then %d)", before, n)
 		}
 		// The check bites: without the guard it is delivered.
 		if strings.Contains(filter, "nftables") {
