@@ -5,6 +5,7 @@
 #include "sys.h"
 
 #define PATH_MAX 4096
+#define PROC_MAGIC 0x9fa0 /* statfs(2) */
 
 /* One op on the wire; internal/plan/encode.go writes it. */
 struct op {
@@ -135,6 +136,8 @@ int open_proc(struct ctx *c);
 
 /* op_*.c */
 int cover_up(struct ctx *c);
+int chroot_here(struct ctx *c);
+int set_cpus(struct ctx *c, const struct op *op, int blob);
 int copy_up(struct ctx *c, int from, int to, int keep_mode);
 u32 fill(const struct ctx *c, const struct op *op, int blob, const char **vec);
 

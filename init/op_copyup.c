@@ -87,10 +87,8 @@ static int copy_entry(struct ctx *c, int from, const char *name, int to, int dep
 			return fail(c, STEP_OPEN, sf);
 		struct stat opened; /* what has been looked at may have been exchanged for a device */
 		r = sys_fstat(sf, &opened);
-		if (r < 0 || opened.st_dev != st.st_dev || opened.st_ino != st.st_ino) {
-			detail(c, name);
+		if (r < 0 || opened.st_dev != st.st_dev || opened.st_ino != st.st_ino)
 			return fail(c, STEP_IDENTITY, r < 0 ? r : -EXDEV);
-		}
 		owned_fd tf = sys_openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 		if (tf < 0)
 			return fail(c, STEP_OPEN, tf);

@@ -39,12 +39,17 @@ HANDLER(io_priority)
 	return r < 0 ? fail(c, STEP_IOPRIO_SET, r) : 0;
 }
 
-HANDLER(affinity)
+int set_cpus(struct ctx *c, const struct op *op, int blob)
 {
 	u32 len;
-	const u8 *mask = op_blob(c, op, AFFINITY_MASK, &len);
+	const u8 *mask = op_blob(c, op, blob, &len);
 	long r = sys3(__NR_sched_setaffinity, 0, len, mask);
 	return r < 0 ? fail(c, STEP_SCHED_SETAFFINITY, r) : 0;
+}
+
+HANDLER(affinity)
+{
+	return set_cpus(c, op, AFFINITY_MASK);
 }
 
 HANDLER(memory_policy)

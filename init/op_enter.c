@@ -75,10 +75,7 @@ HANDLER(ns_enter)
  * this process all CPUs of it, which may be others' own. */
 HANDLER(cpu_enter)
 {
-	u32 len;
-	const u8 *mask = op_blob(c, op, CPU_ENTER_MASK, &len);
-	long r = sys3(__NR_sched_setaffinity, 0, len, mask);
-	return r < 0 ? fail(c, STEP_SCHED_SETAFFINITY, r) : 0;
+	return set_cpus(c, op, CPU_ENTER_MASK);
 }
 
 /* Joining a mount namespace has moved this process to its root. Where none was
@@ -86,19 +83,17 @@ HANDLER(cpu_enter)
 HANDLER(root_enter)
 {
 	owned_fd root = op_slot(c, op, ROOT_ENTER_ROOT);
-	long r = 0;
+	int r = 0;
 
 	if (root >= 0) {
-		r = sys1(__NR_fchdir, root);
-		if (r < 0)
-			return fail(c, STEP_FCHDIR, r);
-		r = sys1(__NR_chroot, ".");
-		if (r < 0)
-			return fail(c, STEP_CHROOT, r);
+		r = (int)sys1(__NR_fchdir, root);
+		r = r < 0 ? fail(c, STEP_FCHDIR, r) : chroot_here(c);
+	} else {
+		r = (int)sys1(__NR_chdir, "/");
+		r = r < 0 ? fail(c, STEP_CHDIR, r) : 0;
 	}
-	r = sys1(__NR_chdir, "/");
 	if (r < 0)
-		return fail(c, STEP_CHDIR, r);
+		return r;
 	int fd = sys_openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
 	if (fd < 0)
 		return fail(c, STEP_OPEN, fd);

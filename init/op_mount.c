@@ -152,7 +152,7 @@ static int legacy_fs(struct ctx *c, const struct op *op, int target)
 	if (cwd < 0 || proc < 0)
 		return fail(c, STEP_OPEN, cwd < 0 ? cwd : proc);
 	int r = sys_fstatfs(proc, &sfs);
-	if (r < 0 || sfs.f_type != 0x9fa0)
+	if (r < 0 || sfs.f_type != PROC_MAGIC)
 		return fail(c, STEP_FSTATFS, r < 0 ? r : -EXDEV);
 	r = (int)sys1(__NR_fchdir, proc);
 	if (r < 0)

@@ -39,18 +39,27 @@ HANDLER(cgroup_join)
 	return r < 0 ? fail(c, STEP_WRITE, r) : 0;
 }
 
+/* A file of this process, while /proc is the host's. */
+static int open_own(struct ctx *c, const char *path)
+{
+	struct statfs sfs;
+	owned_fd fd = sys_openat(AT_FDCWD, path, O_WRONLY | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return fail(c, STEP_OPEN, fd);
+	int r = sys_fstatfs(fd, &sfs);
+	if (r < 0 || sfs.f_type != PROC_MAGIC)
+		return fail(c, STEP_FSTATFS, r < 0 ? r : -EXDEV);
+	return take_fd(&fd);
+}
+
 /* While the process still is the host's root: later, in a user namespace, the
  * file belongs to somebody else. */
 HANDLER(oom_score)
 {
-	struct statfs sfs;
 	const char *v = op_str(c, op, OOM_SCORE_VALUE);
-	owned_fd fd = sys_openat(AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_NOFOLLOW, 0);
+	owned_fd fd = open_own(c, "/proc/self/oom_score_adj");
 	if (fd < 0)
-		return fail(c, STEP_OPEN, fd);
-	int r = sys_fstatfs(fd, &sfs);
-	if (r < 0 || sfs.f_type != 0x9fa0)
-		return fail(c, STEP_FSTATFS, r < 0 ? r : -EXDEV);
+		return fd;
 	long n = sys_write(fd, v, str_len(v));
 	return n < 0 ? fail(c, STEP_WRITE, n) : 0;
 }
@@ -100,15 +109,11 @@ HANDLER(unshare)
  * dumpable there. The kernel asks for the privilege of who opened it. */
 HANDLER(time_open)
 {
-	struct statfs sfs;
 	(void)op;
-	owned_fd fd = sys_openat(AT_FDCWD, "/proc/self/timens_offsets", O_WRONLY | O_NOFOLLOW, 0);
+	int fd = open_own(c, "/proc/self/timens_offsets");
 	if (fd < 0)
-		return fail(c, STEP_OPEN, fd);
-	int r = sys_fstatfs(fd, &sfs);
-	if (r < 0 || sfs.f_type != 0x9fa0)
-		return fail(c, STEP_FSTATFS, r < 0 ? r : -EXDEV);
-	c->slots[SLOT_TIME] = take_fd(&fd);
+		return fd;
+	c->slots[SLOT_TIME] = fd;
 	return 0;
 }
 

@@ -2,8 +2,6 @@
  * can cover (CVE-2019-16884, CVE-2025-52881). */
 #include "ctx.h"
 
-#define PROC_MAGIC 0x9fa0
-
 /* A procfs of this process's pid namespace. In a nested container the kernel may
  * refuse a new one: then what is at /proc, if it is one. */
 int open_proc(struct ctx *c)

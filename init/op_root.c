@@ -125,6 +125,16 @@ HANDLER(root_pivot)
 	return r < 0 ? fail(c, STEP_CHDIR, r) : 0;
 }
 
+/* The working directory becomes the root. */
+int chroot_here(struct ctx *c)
+{
+	long r = sys1(__NR_chroot, ".");
+	if (r < 0)
+		return fail(c, STEP_CHROOT, r);
+	r = sys1(__NR_chdir, "/");
+	return r < 0 ? fail(c, STEP_CHDIR, r) : 0;
+}
+
 HANDLER(root_move)
 {
 	(void)op;
@@ -133,26 +143,14 @@ HANDLER(root_move)
 		return fail(c, STEP_FCHDIR, r);
 	if (!c->root_over) /* else it is there */
 		r = sys_mount(".", "/", NULL, MS_MOVE, NULL);
-	if (r < 0)
-		return fail(c, STEP_MOUNT, r);
-	r = sys1(__NR_chroot, ".");
-	if (r < 0)
-		return fail(c, STEP_CHROOT, r);
-	r = sys1(__NR_chdir, "/");
-	return r < 0 ? fail(c, STEP_CHDIR, r) : 0;
+	return r < 0 ? fail(c, STEP_MOUNT, r) : chroot_here(c);
 }
 
 HANDLER(root_chroot)
 {
 	(void)op;
 	long r = sys1(__NR_fchdir, c->slots[SLOT_ROOT]);
-	if (r < 0)
-		return fail(c, STEP_FCHDIR, r);
-	r = sys1(__NR_chroot, ".");
-	if (r < 0)
-		return fail(c, STEP_CHROOT, r);
-	r = sys1(__NR_chdir, "/");
-	return r < 0 ? fail(c, STEP_CHDIR, r) : 0;
+	return r < 0 ? fail(c, STEP_FCHDIR, r) : chroot_here(c);
 }
 
 HANDLER(root_attr)

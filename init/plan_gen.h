@@ -2,7 +2,7 @@
 #pragma once
 
 #define PLAN_MAGIC 0x314e414c50455241ull
-#define PLAN_ABI 0x40d0dae401bf473bull
+#define PLAN_ABI 0x7f9ae26be4d25a5bull
 #define PLAN_HEADER_SIZE 64
 #define PLAN_OP_SIZE 64
 #define PLAN_MAX_SIZE 16777216
@@ -512,6 +512,6 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_EXEC] = {1, 10, 10, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {KIND_LIST, 0}},
 	[OP_NS_ENTER] = {1, 2, 2, 0, 0x80100, {KIND_NUM, KIND_SLOT_IN, KIND_NUM, 0}, {0, 0, 0}, {0, 0}},
 	[OP_CPU_ENTER] = {1, 2, 2, 0, 0x1, {0, 0, 0, 0}, {KIND_STR_OPT, 0, 0}, {KIND_BYTES, 0}},
-	[OP_ROOT_ENTER] = {1, 6, 6, 1, 0x0, {KIND_SLOT_OPT, 0, 0, 0}, {0, 0, 0}, {0, 0}},
+	[OP_ROOT_ENTER] = {1, 2, 2, 1, 0x0, {KIND_SLOT_OPT, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_CONSOLE] = {1, 6, 7, 0, 0x100000, {KIND_SLOT_IN, KIND_NUM, KIND_NUM, 0}, {0, 0, 0}, {0, 0}},
 };

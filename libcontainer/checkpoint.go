@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/tare-oci/tare/internal/cgroup"
 	"github.com/tare-oci/tare/internal/criu"
 	"github.com/tare-oci/tare/internal/ociconfig"
 	"github.com/tare-oci/tare/internal/state"
@@ -30,6 +32,7 @@ type CriuOptions struct {
 	ShellJob       bool
 	FileLocks      bool
 	AutoDedup      bool
+	LazyPages      bool   // of Checkpoint, memory is served at PageServer; of Restore, it comes by CRIU's lazy-pages.socket in WorkDir
 	EmptyNetwork   bool   // --empty-ns network
 	NetworkLock    string // iptables, nftables or skip; "" for CRIU's own choice
 	ManageCgroups  string // soft, which "" means, full, strict or ignore
@@ -43,8 +46,9 @@ type CheckpointOptions struct {
 	// PreDump writes only memory, and lets the container run on: the next
 	// checkpoint, for which this is the parent, has less to do while it stands.
 	PreDump         bool
-	ParentPath      string // of an earlier one, relative to ImageDir
-	PageServer      string // ADDRESS:PORT of the `criu page-server` that memory is sent to
+	ParentPath      string   // of an earlier one, relative to ImageDir
+	PageServer      string   // ADDRESS:PORT of the `criu page-server` that memory is sent to; of LazyPages, where it is served
+	StatusFile      *os.File // with LazyPages: a byte is written when memory is served; nil for none
 	TCPSkipInFlight bool
 	LinkRemap       bool
 }
@@ -85,6 +89,9 @@ func (o *CheckpointOptions) check() error {
 	if _, err := pageServer(o.PageServer); err != nil {
 		return err
 	}
+	if o.LazyPages && o.PageServer == "" {
+		return errors.New("--lazy-pages: needs --page-server, the ADDRESS:PORT at which memory is served")
+	}
 	return o.CriuOptions.check()
 }
 
@@ -120,7 +127,7 @@ func checkpoint(rec *state.Record, o *CheckpointOptions) error {
 	if err := errs.Err(); err != nil {
 		return fmt.Errorf("the config in the record: %w", err)
 	}
-	opts, streams, err := o.dump(rec, spec)
+	opts, streams, err := o.dumpStill(rec, spec, status)
 	if err != nil {
 		return err
 	}
@@ -137,7 +144,11 @@ func checkpoint(rec *state.Record, o *CheckpointOptions) error {
 		kind = criu.PreDump
 	}
 	opts.LogFile = new(dumpLog)
-	s, err := criu.Start(criu.Program{Path: o.Criu})
+	p := criu.Program{Path: o.Criu}
+	if err := o.checkKnown(p); err != nil {
+		return err
+	}
+	s, err := criu.Start(p)
 	if err != nil {
 		return err
 	}
@@ -151,6 +162,20 @@ func checkpoint(rec *state.Record, o *CheckpointOptions) error {
 	return criu.Explain(err, filepath.Join(o.WorkDir, dumpLog))
 }
 
+// dumpStill is dump while the container stands still, so that what it says is of one
+// moment. CRIU freezes it by itself.
+func (o *CheckpointOptions) dumpStill(rec *state.Record, spec *specs.Spec, status Status) (*criu.Options, []string, error) {
+	g, err := freezer(rec)
+	if err != nil || status == Paused {
+		return o.dump(rec, spec)
+	}
+	if err := cgroup.Freeze(g.Mount, g.Path, time.Now().Add(freezeWait), nil); err != nil {
+		return nil, nil, err
+	}
+	opts, streams, err := o.dump(rec, spec)
+	return opts, streams, errors.Join(err, cgroup.Thaw(g.Mount, g.Path, time.Now().Add(freezeWait)))
+}
+
 // dump is the request, and the names of the standard streams.
 func (o *CheckpointOptions) dump(rec *state.Record, spec *specs.Spec) (*criu.Options, []string, error) {
 	opts, err := o.common(spec)
@@ -161,6 +186,9 @@ func (o *CheckpointOptions) dump(rec *state.Record, spec *specs.Spec) (*criu.Opt
 	opts.LeaveRunning = new(o.LeaveRunning)
 	opts.TcpSkipInFlight = new(o.TCPSkipInFlight)
 	opts.LinkRemap = new(o.LinkRemap)
+	if o.StatusFile != nil {
+		opts.StatusFd = new(int32(o.StatusFile.Fd())) // which CRIU opens by /proc, as the directories
+	}
 	opts.Root = new(rec.Rootfs)
 	if o.PreDump || o.ParentPath != "" {
 		opts.TrackMem = new(true)
@@ -186,7 +214,11 @@ func (o *CheckpointOptions) dump(rec *state.Record, spec *specs.Spec) (*criu.Opt
 		return nil, nil, err
 	}
 	opts.ExtMnt = mountsOutside(rec, spec, points)
-	streams, err := nameStreams(rec.Pid, points)
+	pids, err := processes(rec)
+	if err != nil {
+		return nil, nil, err
+	}
+	streams, err := nameStreams(rec.Pid, pids, points)
 	for _, name := range streams {
 		if strings.HasPrefix(name, "file[") {
 			opts.External = append(opts.External, name)
@@ -209,6 +241,7 @@ func (o *CriuOptions) common(spec *specs.Spec) (*criu.Options, error) {
 		ShellJob:          new(o.ShellJob),
 		FileLocks:         new(o.FileLocks),
 		AutoDedup:         new(o.AutoDedup),
+		LazyPages:         new(o.LazyPages),
 	}
 	if o.NetworkLock != "" {
 		opts.NetworkLock = new(criu.NetworkLocks[o.NetworkLock])

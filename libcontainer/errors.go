@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 	"syscall"
 
+	"github.com/tare-oci/tare/internal/field"
 	"github.com/tare-oci/tare/internal/initproto"
 	"github.com/tare-oci/tare/internal/plan"
 )
@@ -27,22 +27,11 @@ type OpError struct {
 // Error prints `linux.maskedPaths[3] "/proc/kcore": open_tree: permission denied
 // (op 41/97, path-mask)`.
 func (e *OpError) Error() string {
-	var b strings.Builder
-	b.WriteString(e.Field)
-	if e.Value != "" {
-		if e.Field != "" {
-			b.WriteByte(' ')
-		}
-		b.WriteString(strconv.Quote(e.Value))
-	}
-	if b.Len() > 0 {
-		b.WriteString(": ")
-	}
-	b.WriteString(e.cause())
+	text := (&field.Error{Path: e.Field, Value: e.Value, Why: e.cause()}).Error()
 	if e.Of > 0 {
-		fmt.Fprintf(&b, " (op %d/%d, %s)", e.Index, e.Of, e.Op)
+		text += fmt.Sprintf(" (op %d/%d, %s)", e.Index, e.Of, e.Op)
 	}
-	return b.String()
+	return text
 }
 
 // cause words what went wrong. Where the check was tare's own, the errno says

@@ -125,6 +125,9 @@ func (s *restoring) run() (err error) {
 	}
 	opts.ExtMnt = sourcesOutside(s.rec, s.spec)
 
+	if err := s.o.checkKnown(criu.Program{Path: s.o.Criu}, s.o.newerOfRestore()...); err != nil {
+		return err
+	}
 	var session *criu.Session
 	var dirs []*os.File
 	opts.Root = new(filepath.Join(s.root, "root"))
@@ -147,6 +150,14 @@ func (s *restoring) run() (err error) {
 		err = errors.New("criu has said nothing of the process that it has made")
 	}
 	return criu.Explain(err, filepath.Join(s.o.WorkDir, restoreLog))
+}
+
+// newerOfRestore are those that only restore has.
+func (o *RestoreOptions) newerOfRestore() []newerOption {
+	if o.LSMMountContext == "" {
+		return nil
+	}
+	return []newerOption{{"--lsm-mount-context", criu.Version{Major: 3, Minor: 16}}}
 }
 
 // inherit hands over what the images refer to by name: the standard streams that

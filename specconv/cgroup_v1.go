@@ -290,24 +290,17 @@ func (c *resourceCompiler) deviceNumber(path string, d specs.LinuxBlockIODevice)
 // CFQ's up to Linux 4.20, BFQ's from 5.0 on.
 func (c *resourceCompiler) blkio1(k controller, b *specs.LinuxBlockIO) {
 	const path = resourcesField + ".blockIO."
-	if w, ok := c.weight(path+"weight", b.Weight); ok {
-		c.write(k, path+"weight", "blkio.weight|blkio.bfq.weight", strconv.FormatUint(w, 10))
-	}
-	if w, ok := c.weight(path+"leafWeight", b.LeafWeight); ok {
-		c.write(k, path+"leafWeight", "blkio.leaf_weight", strconv.FormatUint(w, 10))
-	}
-	for i := range b.WeightDevice {
-		d := &b.WeightDevice[i]
-		p := field.Index(path+"weightDevice", i)
-		dev, ok := c.weightDevice(p, d)
-		if !ok {
-			continue
-		}
-		if w, ok := c.weight(p+".weight", d.Weight); ok {
-			c.write(k, p+".weight", "blkio.weight_device|blkio.bfq.weight_device", dev+" "+strconv.FormatUint(w, 10))
-		}
-		if w, ok := c.weight(p+".leafWeight", d.LeafWeight); ok {
-			c.write(k, p+".leafWeight", "blkio.leaf_weight_device", dev+" "+strconv.FormatUint(w, 10))
+	for _, w := range c.weights(path, b) {
+		value := strconv.FormatUint(w.weight, 10)
+		switch {
+		case w.device == "" && w.leaf:
+			c.write(k, w.field, "blkio.leaf_weight", value)
+		case w.device == "":
+			c.write(k, w.field, "blkio.weight|blkio.bfq.weight", value)
+		case w.leaf:
+			c.write(k, w.field, "blkio.leaf_weight_device", w.device+" "+value)
+		default:
+			c.write(k, w.field, "blkio.weight_device|blkio.bfq.weight_device", w.device+" "+value)
 		}
 	}
 	for _, t := range throttles(b) {
@@ -320,13 +313,35 @@ func (c *resourceCompiler) blkio1(k controller, b *specs.LinuxBlockIO) {
 	}
 }
 
-// weightDevice checks what the spec asks of every entry.
-func (c *resourceCompiler) weightDevice(path string, d *specs.LinuxWeightDevice) (string, bool) {
-	if d.Weight == nil && d.LeafWeight == nil {
-		c.errs.Add(path, "", "needs weight or leafWeight")
-		return "", false
+// ioShare is one weight of linux.resources.blockIO.
+type ioShare struct {
+	field  string
+	device string // "major:minor"; empty for all that have none of their own
+	weight uint64
+	leaf   bool
+}
+
+// weights reads the weights below path, those for everything first.
+func (c *resourceCompiler) weights(path string, b *specs.LinuxBlockIO) (out []ioShare) {
+	add := func(path, device string, weight, leaf *uint16) {
+		if w, ok := c.weight(path+"weight", weight); ok {
+			out = append(out, ioShare{path + "weight", device, w, false})
+		}
+		if w, ok := c.weight(path+"leafWeight", leaf); ok {
+			out = append(out, ioShare{path + "leafWeight", device, w, true})
+		}
 	}
-	return c.deviceNumber(path, d.LinuxBlockIODevice)
+	add(path, "", b.Weight, b.LeafWeight)
+	for i := range b.WeightDevice {
+		d := &b.WeightDevice[i]
+		p := field.Index(path+"weightDevice", i)
+		if d.Weight == nil && d.LeafWeight == nil {
+			c.errs.Add(p, "", "needs weight or leafWeight")
+		} else if device, ok := c.deviceNumber(p, d.LinuxBlockIODevice); ok {
+			add(p+".", device, d.Weight, d.LeafWeight)
+		}
+	}
+	return out
 }
 
 // throttle is one of the four lists of rates.

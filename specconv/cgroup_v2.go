@@ -151,28 +151,16 @@ func ioWeight(w uint64) uint64 { return 1 + (w-minWeight)*9999/(maxWeight-minWei
 func (c *resourceCompiler) io2(k controller, b *specs.LinuxBlockIO) {
 	const path = resourcesField + ".blockIO."
 	const weightFiles = "io.bfq.weight|io.weight"
-	weights := func(prefix string, w uint64) string {
-		return prefix + strconv.FormatUint(w, 10) + "|" + prefix + strconv.FormatUint(ioWeight(w), 10)
-	}
-	if w, ok := c.weight(path+"weight", b.Weight); ok {
-		c.write(k, path+"weight", weightFiles, weights("", w))
-	}
-	if w, ok := c.weight(path+"leafWeight", b.LeafWeight); ok {
-		c.noV2(path+"leafWeight", strconv.FormatUint(w, 10), "leaf weight")
-	}
-	for i := range b.WeightDevice {
-		d := &b.WeightDevice[i]
-		p := field.Index(path+"weightDevice", i)
-		dev, ok := c.weightDevice(p, d)
-		if !ok {
+	for _, w := range c.weights(path, b) {
+		value, prefix := strconv.FormatUint(w.weight, 10), ""
+		if w.leaf {
+			c.noV2(w.field, value, "leaf weight")
 			continue
 		}
-		if w, ok := c.weight(p+".weight", d.Weight); ok {
-			c.write(k, p+".weight", weightFiles, weights(dev+" ", w))
+		if w.device != "" {
+			prefix = w.device + " "
 		}
-		if w, ok := c.weight(p+".leafWeight", d.LeafWeight); ok {
-			c.noV2(p+".leafWeight", strconv.FormatUint(w, 10), "leaf weight")
-		}
+		c.write(k, w.field, weightFiles, prefix+value+"|"+prefix+strconv.FormatUint(ioWeight(w.weight), 10))
 	}
 	for _, t := range throttles(b) {
 		for i := range t.devices {

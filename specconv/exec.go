@@ -131,7 +131,6 @@ func CompileExec(in ExecInput) (*Result, error) {
 	}
 
 	// switch, seal, lock: as for a container's own process.
-	c.add(plan.RootEnter("root.path", e.root))
 	c.emitConsole(0)
 	c.emitScheduler()
 	c.emitIOPriority()
@@ -217,10 +216,16 @@ func (e *execCompiler) emitJoin() {
 }
 
 // emitEnter joins every namespace that the config lists, whether the container
-// made it or joined it. The pid namespace holds for children only, so that a
-// sibling goes on; it alone joins the container's cgroups of v1, and where it
+// made it or joined it, and takes its root. The pid namespace holds for children only,
+// so that a sibling goes on; it alone joins the container's cgroups of v1, and where it
 // matters those of v2, so that a limit of processes need not have room for two.
+//
+// Whoever may trace all processes of the container sees the sibling from its birth on,
+// and through it whatever it sees (CVE-2016-9962). So it is born where the container's
+// processes are, and what needs the host's files comes before: the labels, which a
+// child inherits, are written by its parent.
 func (e *execCompiler) emitEnter() {
+	e.emitLabels()
 	var types uint64
 	for _, t := range nsTypes {
 		if e.ns.own(t.flag) {
@@ -231,18 +236,9 @@ func (e *execCompiler) emitEnter() {
 		types &^= plan.NewUser
 	}
 	first, last := types, uint64(0)
-	p := e.Spec.Process
-	labels := p.ApparmorProfile != "" || p.SelinuxLabel != ""
-	switch {
-	case labels && e.fork:
-		// A label is written while the host's /proc is still the one at hand.
-		first, last = plan.NewPID, types&^plan.NewPID
-	case labels:
-		first, last = 0, types
-	case e.late:
+	if e.late {
 		// Nobody gets into a v2 cgroup from behind the cgroup namespace, nor as a user
-		// who does not own it. All else is entered before, so that no process of the
-		// container meets one with a way back to the host.
+		// who does not own it.
 		last = plan.NewCgroup
 		if e.privileged() {
 			last |= plan.NewUser
@@ -250,6 +246,7 @@ func (e *execCompiler) emitEnter() {
 		first, last = types&^last, types&last
 	}
 	e.enter(first, e.target.Pid, last == 0)
+	e.add(plan.RootEnter("root.path", e.root))
 	if e.fork {
 		into := plan.NoSlot
 		if e.late {
@@ -257,14 +254,6 @@ func (e *execCompiler) emitEnter() {
 		}
 		e.add(plan.Fork("linux.namespaces", 0, into))
 		e.emitJoin()
-	}
-	if labels {
-		e.labelled(func() {
-			if e.labelsKeys() && !e.NoNewKeyring {
-				e.add(plan.LsmExec("process.selinuxLabel", "keycreate", p.SelinuxLabel))
-			}
-			e.emitLsm()
-		})
 	}
 	pid := e.target.Pid
 	if first&plan.NewNS != 0 {
@@ -295,19 +284,26 @@ func (e *execCompiler) enter(types uint64, pid int, all bool) {
 	}
 }
 
-// labelled adds the LSM ops with the handle of procfs that they need, which is
-// closed by the last of them.
-func (e *execCompiler) labelled(emit func()) {
+// emitLabels has the program labelled, and the session keyring, which is joined later,
+// with a handle of procfs that the last of its ops closes.
+func (e *execCompiler) emitLabels() {
+	e.lsmDone = true
+	p := e.Spec.Process
 	name := "process.apparmorProfile"
-	if e.Spec.Process.ApparmorProfile == "" {
+	switch {
+	case p.ApparmorProfile == "" && p.SelinuxLabel == "":
+		return
+	case p.ApparmorProfile == "":
 		name = "process.selinuxLabel"
 	}
 	e.add(plan.ProcOpen(name))
-	emit()
+	if e.labelsKeys() && !e.NoNewKeyring {
+		e.add(plan.LsmExec("process.selinuxLabel", "keycreate", p.SelinuxLabel))
+	}
+	e.emitLsm()
 	if last := &e.plan.Ops[len(e.plan.Ops)-1]; last.Code == plan.OpLsmExec {
 		last.Flags |= plan.FlagClose
 	}
-	e.lsmDone = true
 }
 
 // readAffinity checks process.execCPUAffinity (config.md, Process) and returns

@@ -173,8 +173,8 @@ func TestExecJoinsEveryNamespace(t *testing.T) {
 	}
 }
 
-// No handle of the host is open in the container's pid namespace while a label
-// is written, and the last write closes it.
+// Labels are written before anything is joined, and the last write closes the handle:
+// in the container's pid namespace nothing of the host's is open or in sight.
 func TestExecLabelComesFirst(t *testing.T) {
 	in := readExecCase(t, "labels")
 	in.Process.SelinuxLabel, in.Facts.SELinux = "u:r:t:s0", true
@@ -186,11 +186,11 @@ func TestExecLabelComesFirst(t *testing.T) {
 	var names []string
 	for i := range res.Plan.Ops {
 		switch c := res.Plan.Ops[i].Code; c {
-		case plan.OpNsEnter, plan.OpFork, plan.OpProcOpen, plan.OpLsmExec:
+		case plan.OpNsEnter, plan.OpRootEnter, plan.OpFork, plan.OpProcOpen, plan.OpLsmExec:
 			names = append(names, c.Name())
 		}
 	}
-	if want := []string{"ns-enter", "fork", "proc-open", "lsm-exec", "lsm-exec", "ns-enter"}; !slices.Equal(names, want) {
+	if want := []string{"proc-open", "lsm-exec", "lsm-exec", "ns-enter", "root-enter", "fork"}; !slices.Equal(names, want) {
 		t.Errorf("got %s", strings.Join(names, " "))
 	}
 	if text := res.Plan.Format(); strings.Count(text, "close") < 2 {

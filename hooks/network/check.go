@@ -138,7 +138,10 @@ func (e *Engine) checkNetwork(name string) (out []string) {
 		return nil
 	}
 	if m.Bridge != "" {
-		out = append(e.checkBridge(m), e.checkGateways(name, m)...)
+		var there bool
+		if out, there = e.checkBridge(name, m); !there {
+			return out
+		}
 	}
 	used, _ := e.links.Used()
 	for _, s := range m.Network.Subnets {
@@ -164,10 +167,10 @@ func (e *Engine) checkNetwork(name string) (out []string) {
 	return out
 }
 
-func (e *Engine) checkBridge(m *made) (out []string) {
+func (e *Engine) checkBridge(name string, m *made) (out []string, there bool) {
 	k, err := e.links.ByName(m.Bridge)
 	if err != nil || k == nil {
-		return []string{fmt.Sprintf("bridge %q is missing", m.Bridge)}
+		return []string{fmt.Sprintf("bridge %q is missing", m.Bridge)}, false
 	}
 	if k.Attrs().Flags&net.FlagUp == 0 {
 		out = append(out, fmt.Sprintf("bridge %q is down", m.Bridge))
@@ -175,24 +178,17 @@ func (e *Engine) checkBridge(m *made) (out []string) {
 	if m.Index != k.Attrs().Index {
 		out = append(out, fmt.Sprintf("bridge %q was made anew by somebody", m.Bridge))
 	}
-	return out
-}
-
-func (e *Engine) checkGateways(name string, m *made) (out []string) {
 	n, err := config.Load(e.ConfigDir, name)
 	if err != nil {
-		return nil // attach says what is wrong with it
+		return out, true // attach says what is wrong with it
 	}
-	var have []netip.Prefix
-	if k, err := e.links.ByName(m.Bridge); err == nil && k != nil {
-		have, _ = e.links.Prefixes(k)
-	}
+	have, _ := e.links.Prefixes(k)
 	for _, s := range n.Subnets {
 		if !slices.Contains(have, netip.PrefixFrom(s.Gateway, s.Subnet.Bits())) {
 			out = append(out, fmt.Sprintf("bridge %q lacks the gateway's address %s", m.Bridge, s.Gateway))
 		}
 	}
-	return out
+	return out, true
 }
 
 // Reload makes the rules of all networks and containers again, after somebody

@@ -115,7 +115,7 @@ func TestWatchOOM(t *testing.T) {
 	}
 	c := start(t, "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done", h.mount+rel)
 	ready := func(ms int) bool {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(w.FD()), Events: unix.POLLIN}}, ms)
+		n, err := retry(func() (int, error) { return unix.Poll([]unix.PollFd{{Fd: int32(w.FD()), Events: unix.POLLIN}}, ms) })
 		return err == nil && n == 1
 	}
 	if !ready(20000) {

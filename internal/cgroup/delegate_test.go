@@ -15,7 +15,7 @@ func TestDelegate(t *testing.T) {
 	const uid = 4242
 	for _, h := range hierarchies(t) {
 		rel := "/delegate-" + strings.ReplaceAll(t.Name(), "/", "-")
-		created, err := Make(h.mount, rel, false)
+		created, err := makeOnly(h.mount, rel, false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -75,7 +75,7 @@ next:
 
 // Enable gives a v2 cgroup that exists one more controller, for a limit that
 // comes later than the cgroup. It does nothing where the cgroup has it, and in
-// v1. Like in Make, what cannot be enabled is missed by a Write.
+// v1. Like in MakeJoin, what cannot be enabled is missed by a Write.
 func Enable(mount, rel, controller string) error {
 	above, leaf, err := clean(rel)
 	if err != nil {

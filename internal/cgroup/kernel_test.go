@@ -154,7 +154,7 @@ func soon() time.Time { return time.Now().Add(5 * time.Second) }
 // newCgroup makes a cgroup that the test's end removes.
 func newCgroup(t testing.TB, h hierarchy, rel string) {
 	t.Helper()
-	created, err := Make(h.mount, rel, h.names == "" || strings.Contains(h.names, "cpuset"))
+	created, err := makeOnly(h.mount, rel, h.names == "" || strings.Contains(h.names, "cpuset"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,4 +250,34 @@ func put(t testing.TB, path, value string) {
 	if err := os.WriteFile(path, []byte(value), 0); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// makeOnly makes a cgroup as MakeJoin does.
+func makeOnly(mount, rel string, prepare bool) (created []string, err error) {
+	t, err := openTree(mount)
+	if err != nil {
+		return nil, err
+	}
+	defer t.close()
+	fd, created, err := t.make(rel, prepare)
+	if err != nil {
+		return nil, err
+	}
+	t.closeParent(fd)
+	return created, nil
+}
+
+// openJoin opens what a process joins a cgroup by that is there.
+func openJoin(mount, rel, file string) (fd int, err error) {
+	t, err := openTree(mount)
+	if err != nil {
+		return -1, err
+	}
+	defer t.close()
+	parent, leaf, err := t.parentOf(rel)
+	if err != nil {
+		return -1, err
+	}
+	defer t.closeParent(parent)
+	return t.openJoin(parent, leaf, file, rel)
 }

@@ -161,7 +161,7 @@ func TestRemoveWaitsForTheLastProcess(t *testing.T) {
 	for _, controller := range isolated {
 		h := with(t, controller)
 		rel := name(t)
-		created, err := Make(h.mount, rel, false)
+		created, err := makeOnly(h.mount, rel, false)
 		if err != nil {
 			t.Fatal(err)
 		}

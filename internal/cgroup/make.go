@@ -16,7 +16,7 @@ const dirMode = 0o755
 // cgroup that was there before and whose last user removes it.
 const maxRaces = 16
 
-// Make makes the cgroup and its missing ancestors. prepare makes it
+// MakeJoin makes the cgroup and its missing ancestors. prepare makes it
 // ready for limits: in the v1 hierarchy of the cpuset controller, where a new
 // cgroup has no CPUs and cannot be joined, every level is filled from the one
 // above, and on v2 the controllers are enabled on the way down, as far as the
@@ -25,21 +25,11 @@ const maxRaces = 16
 // A cgroup that exists already must be empty and not frozen (spec, config-linux,
 // "Control groups"). created has the paths that were made, outermost first, for
 // Remove; after an error everything made has been removed again.
-func Make(mount, rel string, prepare bool) (created []string, err error) {
-	t, err := openTree(mount)
-	if err != nil {
-		return nil, err
-	}
-	defer t.close()
-	fd, created, err := t.make(rel, prepare)
-	if err != nil {
-		return nil, err
-	}
-	t.closeParent(fd)
-	return created, nil
-}
-
-// MakeJoin is Make followed by OpenJoin, in fewer system calls.
+//
+// fd is what a process joins the cgroup by. In v1 that is file, "tasks": a
+// single-threaded process that writes 0 to it moves itself without the lock and the
+// RCU grace period of cgroup.procs. With an empty file it is the directory, for the
+// clone3 flag CLONE_INTO_CGROUP of v2.
 func MakeJoin(mount, rel, file string, prepare bool) (fd int, created []string, err error) {
 	t, err := openTree(mount)
 	if err != nil {
@@ -62,24 +52,6 @@ func MakeJoin(mount, rel, file string, prepare bool) (fd int, created []string, 
 			return -1, nil, err
 		}
 	}
-}
-
-// OpenJoin opens what a process joins the cgroup by. In v1 that is file,
-// "tasks": a single-threaded process that writes 0 to it moves itself without
-// the lock and the RCU grace period of cgroup.procs. With an empty file it is
-// the directory, for the clone3 flag CLONE_INTO_CGROUP of v2.
-func OpenJoin(mount, rel, file string) (fd int, err error) {
-	t, err := openTree(mount)
-	if err != nil {
-		return -1, err
-	}
-	defer t.close()
-	parent, leaf, err := t.parentOf(rel)
-	if err != nil {
-		return -1, err
-	}
-	defer t.closeParent(parent)
-	return t.openJoin(parent, leaf, file, rel)
 }
 
 func (t tree) openJoin(parent int, leaf, file, rel string) (int, error) {
@@ -190,7 +162,7 @@ func (t tree) makeLevel(parent int, name, path string, prepare bool) (made bool,
 	return made, nil
 }
 
-// unmake removes what Make made, innermost first.
+// unmake removes what make made, innermost first.
 func (t tree) unmake(created []string) {
 	for i := len(created) - 1; i >= 0; i-- {
 		if parent, leaf, err := t.parentOf(created[i]); err == nil {

@@ -16,7 +16,7 @@ import (
 func TestMakeAndRemoveInEveryHierarchy(t *testing.T) {
 	for _, h := range hierarchies(t) {
 		rel := name(t)
-		created, err := Make(h.mount, rel+"/a/b", strings.Contains(h.names, "cpuset"))
+		created, err := makeOnly(h.mount, rel+"/a/b", strings.Contains(h.names, "cpuset"))
 		if err != nil {
 			t.Errorf("%s: %v", h.mount, err)
 			continue
@@ -43,11 +43,11 @@ func TestMakeReportsOnlyWhatItMade(t *testing.T) {
 	h := with(t, "memory")
 	rel := name(t)
 	newCgroup(t, h, rel)
-	created, err := Make(h.mount, rel+"/a", false)
+	created, err := makeOnly(h.mount, rel+"/a", false)
 	if err != nil || !slices.Equal(created, []string{rel + "/a"}) {
 		t.Fatalf("%v, %v", created, err)
 	}
-	if created, err := Make(h.mount, rel+"/a", false); err != nil || len(created) != 0 {
+	if created, err := makeOnly(h.mount, rel+"/a", false); err != nil || len(created) != 0 {
 		t.Errorf("again: %v, %v", created, err)
 	}
 	// The parent is not ours to remove, though it is empty.
@@ -59,11 +59,11 @@ func TestMakeReportsOnlyWhatItMade(t *testing.T) {
 func TestParentsInUseStay(t *testing.T) {
 	h := with(t, "memory")
 	rel := name(t)
-	first, err := Make(h.mount, rel+"/a", false)
+	first, err := makeOnly(h.mount, rel+"/a", false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := Make(h.mount, rel+"/b", false)
+	second, err := makeOnly(h.mount, rel+"/b", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,8 +82,8 @@ func TestMakeRefusesPathsOutside(t *testing.T) {
 	h := with(t, "memory")
 	for _, rel := range []string{"", "/", "//", ".", "..", "/../x", "/a/../b", "/a//b", "/a/./b", "/a/.."} {
 		for what, f := range map[string]func() error{
-			"Make":   func() error { _, err := Make(h.mount, rel, false); return err },
-			"Join":   func() error { _, err := OpenJoin(h.mount, rel, "tasks"); return err },
+			"Make":   func() error { _, err := makeOnly(h.mount, rel, false); return err },
+			"Join":   func() error { _, err := openJoin(h.mount, rel, "tasks"); return err },
 			"Remove": func() error { return Remove(h.mount, rel, nil, soon()) },
 			"Pids":   func() error { _, err := Pids(h.mount, rel, true); return err },
 			"Kill":   func() error { return Kill(soon(), Dir{h.mount, rel}) },
@@ -99,7 +99,7 @@ func TestMakeRefusesPathsOutside(t *testing.T) {
 func TestOnlyCgroupFileSystems(t *testing.T) {
 	hierarchies(t) // root
 	dir := t.TempDir()
-	if _, err := Make(dir, "/x", false); !errors.Is(err, errNotCgroup) || exists(dir+"/x") {
+	if _, err := makeOnly(dir, "/x", false); !errors.Is(err, errNotCgroup) || exists(dir+"/x") {
 		t.Errorf("make: %v", err)
 	}
 	if err := os.Mkdir(dir+"/x", 0o755); err != nil {
@@ -129,7 +129,7 @@ func TestMakeRefusesProcesses(t *testing.T) {
 		newCgroup(t, h, rel)
 		newBelow(t, h, rel+"/deep")
 		c := start(t, "exec sleep 60", h.mount+rel+"/deep")
-		_, err := Make(h.mount, rel, false)
+		_, err := makeOnly(h.mount, rel, false)
 		if err == nil || !errors.Is(err, os.ErrExist) || !strings.Contains(err.Error(), "container's cgroup is not empty: 1 process(es) found") {
 			t.Errorf("%q: %v", controller, err)
 		}
@@ -143,7 +143,7 @@ func TestMakeRefusesProcesses(t *testing.T) {
 			t.Error(err)
 		}
 		c.isDead(t)
-		if created, err := Make(h.mount, rel, false); err != nil || created != nil {
+		if created, err := makeOnly(h.mount, rel, false); err != nil || created != nil {
 			t.Errorf("%q, empty: %v, %v", controller, created, err)
 		}
 	}
@@ -161,14 +161,14 @@ func TestMakeRefusesFrozen(t *testing.T) {
 		if frozen, err := Frozen(h.mount, rel); err != nil || !frozen {
 			t.Errorf("%q: %v, %v", controller, frozen, err)
 		}
-		if _, err := Make(h.mount, rel, false); err == nil || !strings.Contains(err.Error(), "container's cgroup unexpectedly frozen") {
+		if _, err := makeOnly(h.mount, rel, false); err == nil || !strings.Contains(err.Error(), "container's cgroup unexpectedly frozen") {
 			t.Errorf("%q: %v", controller, err)
 		}
 		put(t, h.mount+rel+"/"+file[0], file[2])
 		if frozen, err := Frozen(h.mount, rel); err != nil || frozen {
 			t.Errorf("%q: %v, %v", controller, frozen, err)
 		}
-		if _, err := Make(h.mount, rel, false); err != nil {
+		if _, err := makeOnly(h.mount, rel, false); err != nil {
 			t.Errorf("%q: %v", controller, err)
 		}
 	}
@@ -184,7 +184,7 @@ func TestMakeUndoesItselfOnError(t *testing.T) {
 	h := with(t, "pids")
 	rel := name(t)
 	// The kernel refuses a line feed in the name of a cgroup.
-	if created, err := Make(h.mount, rel+"/a/b\nc", false); !errors.Is(err, unix.EINVAL) || created != nil {
+	if created, err := makeOnly(h.mount, rel+"/a/b\nc", false); !errors.Is(err, unix.EINVAL) || created != nil {
 		t.Errorf("%v, %v", created, err)
 	}
 	if fd, _, err := MakeJoin(h.mount, rel+"/a", "no.such.file", false); !errors.Is(err, unix.ENOENT) || fd != -1 {
@@ -216,7 +216,7 @@ func TestCpusetIsFilledOnEveryLevel(t *testing.T) {
 	}
 	put(t, h.mount+rel+"/a/b/cpuset.cpus", "0")
 	put(t, h.mount+rel+"/a/cpuset.cpus", "0")
-	if _, err := Make(h.mount, rel+"/a/b", true); err != nil {
+	if _, err := makeOnly(h.mount, rel+"/a/b", true); err != nil {
 		t.Error(err)
 	}
 	if got := read(t, h.mount+rel+"/a/b/cpuset.cpus"); got != "0" {
@@ -248,7 +248,7 @@ func TestJoinByTasks(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	tasks.Close()
-	if fd, err := OpenJoin(h.mount, rel, "tasks"); err != nil {
+	if fd, err := openJoin(h.mount, rel, "tasks"); err != nil {
 		t.Error(err)
 	} else {
 		unix.Close(fd)
@@ -256,7 +256,7 @@ func TestJoinByTasks(t *testing.T) {
 	if err := Remove(h.mount, rel, created, soon()); err != nil {
 		t.Error(err)
 	}
-	if _, err := OpenJoin(h.mount, rel, "tasks"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := openJoin(h.mount, rel, "tasks"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after removal: %v", err)
 	}
 }
@@ -266,7 +266,7 @@ func TestCloneIntoCgroup(t *testing.T) {
 	h := with(t, "")
 	rel := name(t)
 	newCgroup(t, h, rel+"/a")
-	fd, err := OpenJoin(h.mount, rel+"/a", "")
+	fd, err := openJoin(h.mount, rel+"/a", "")
 	if err != nil {
 		t.Fatal(err)
 	}

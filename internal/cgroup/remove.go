@@ -9,7 +9,7 @@ import (
 
 // Remove removes the cgroup and every cgroup that the container has made below
 // it, and then, innermost first, those of created that are empty by now: the
-// ancestors that Make made, and no others. What is gone already is fine.
+// ancestors that MakeJoin made, and no others. What is gone already is fine.
 //
 // A cgroup whose last process has just died stays busy for a moment; it is
 // waited for up to the deadline, after which the error is a *BusyError.

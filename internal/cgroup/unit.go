@@ -8,7 +8,7 @@ import (
 )
 
 // CheckUnused refuses a cgroup that exists and that no container can be created
-// in, with the error of Make; it is for who has somebody else make the cgroup.
+// in, with the error of MakeJoin; it is for who has somebody else make the cgroup.
 func CheckUnused(mount, rel string) error {
 	t, err := openTree(mount)
 	if err != nil {
@@ -26,7 +26,7 @@ func CheckUnused(mount, rel string) error {
 	return err
 }
 
-// EnableAbove enables every controller on the way to a cgroup of v2, as Make does
+// EnableAbove enables every controller on the way to a cgroup of v2, as MakeJoin does
 // with prepare. What cannot be enabled is told by the write that misses it.
 func EnableAbove(mount, rel string) {
 	t, err := openTree(mount)

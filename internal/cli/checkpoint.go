@@ -5,6 +5,9 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/libcontainer"
 )
@@ -18,25 +21,40 @@ func runCheckpoint(c *call) error {
 		return err
 	}
 	f := &c.flags
-	if f.isSet("status-fd") && !f.bool("lazy-pages") {
-		return errors.New("--status-fd: is only for --lazy-pages")
-	}
 	o := libcontainer.CheckpointOptions{LeaveRunning: f.bool("leave-running"), PreDump: f.bool("pre-dump"), ParentPath: f.str("parent-path"),
 		PageServer: f.str("page-server"), TCPSkipInFlight: f.bool("tcp-skip-in-flight"), LinkRemap: f.bool("link-remap")}
 	if o.CriuOptions, err = c.criuOptions(); err != nil {
 		return err
 	}
+	if f.isSet("status-fd") {
+		if !o.LazyPages {
+			return errors.New("--status-fd: is only for --lazy-pages")
+		}
+		if o.StatusFile, err = statusFile(f.int("status-fd")); err != nil {
+			return err
+		}
+	}
 	return ctr.Checkpoint(o)
+}
+
+// statusFile is a descriptor of the caller's that can be written to.
+func statusFile(fd int) (*os.File, error) {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err == nil && flags&unix.O_ACCMODE == unix.O_RDONLY {
+		err = errors.New("it is open for reading only")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--status-fd %d: %w", fd, err)
+	}
+	return os.NewFile(uintptr(fd), "status-fd"), nil
 }
 
 // criuOptions are the flags that checkpoint and restore share.
 func (c *call) criuOptions() (libcontainer.CriuOptions, error) {
 	f := &c.flags
 	o := libcontainer.CriuOptions{Criu: c.global.str("criu"), TCPEstablished: f.bool("tcp-established"), ExtUnixSockets: f.bool("ext-unix-sk"),
-		ShellJob: f.bool("shell-job"), FileLocks: f.bool("file-locks"), AutoDedup: f.bool("auto-dedup"), NetworkLock: f.str("network-lock"), ManageCgroups: f.str("manage-cgroups-mode")}
-	if f.bool("lazy-pages") {
-		return o, errors.New("--lazy-pages: is not supported; memory is written and read as a whole")
-	}
+		ShellJob: f.bool("shell-job"), FileLocks: f.bool("file-locks"), AutoDedup: f.bool("auto-dedup"), LazyPages: f.bool("lazy-pages"),
+		NetworkLock: f.str("network-lock"), ManageCgroups: f.str("manage-cgroups-mode")}
 	for _, ns := range f.list("empty-ns") {
 		if ns != "network" {
 			return o, fmt.Errorf("--empty-ns %q: use network", ns)

@@ -9,7 +9,7 @@ var (
 	flagExtUnixSk      = Flag{Name: "ext-unix-sk", Kind: Bool, Usage: "let unix sockets be connected to somebody outside"}
 	flagShellJob       = Flag{Name: "shell-job", Kind: Bool, Usage: "let the session, and the terminal, be the caller's"}
 	flagFileLocks      = Flag{Name: "file-locks", Kind: Bool, Usage: "keep file locks"}
-	flagLazyPages      = Flag{Name: "lazy-pages", Kind: Bool, Usage: "bring memory when it is used; refused, tare cannot"}
+	flagLazyPages      = Flag{Name: "lazy-pages", Kind: Bool, Usage: "leave memory where it is until it is used: served after a checkpoint, fetched after a restore"}
 	flagManageCgroups  = Flag{Name: "manage-cgroups-mode", Kind: Text, Arg: "MODE", Default: "soft", Usage: "what CRIU does with cgroups: soft, full, strict or ignore"}
 	flagEmptyNS        = Flag{Name: "empty-ns", Kind: List, Arg: "NAMESPACE", Usage: "leave out what is in a namespace; only network"}
 	flagNetworkLock    = Flag{Name: "network-lock", Kind: Text, Arg: "METHOD", Usage: "what keeps packets away meanwhile: iptables, nftables or skip (default: CRIU's own)"}
@@ -24,7 +24,7 @@ var checkpointFlags = [...]*Flag{
 	{Name: "tcp-skip-in-flight", Kind: Bool, Usage: "leave out TCP connections that are being opened"},
 	{Name: "link-remap", Kind: Bool, Usage: "give files that have no name any more one for the time being"},
 	&flagExtUnixSk, &flagShellJob, &flagLazyPages,
-	{Name: "status-fd", Kind: Number, Arg: "FD", Default: "-1", Usage: "where to say that --lazy-pages is ready; refused as that is"},
+	{Name: "status-fd", Kind: Number, Arg: "FD", Default: "-1", Usage: "where a byte is written when the memory of --lazy-pages is being served"},
 	{Name: "page-server", Kind: Text, Arg: "ADDRESS:PORT", Usage: "send memory to a `criu page-server`"},
 	&flagFileLocks,
 	{Name: "pre-dump", Kind: Bool, Usage: "write only memory, as the parent of a later checkpoint, and let the container run on"},

@@ -31,11 +31,6 @@ const (
 // any device: every major or minor number.
 const anyNumber = -1
 
-// whole reports whether the rule decides about everything.
-func (r *Rule) whole() bool {
-	return r.Type == 'a' && r.Major == anyNumber && r.Minor == anyNumber && r.Access == all
-}
-
 // Parse reads rules of the form "allow c 1:3 rwm", "deny b *:* w" and "deny a",
 // which is about everything.
 func Parse(lines []string) ([]Rule, error) {

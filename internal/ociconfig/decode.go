@@ -37,28 +37,10 @@ func DecodeProcess(data []byte) (*specs.Process, *field.List) {
 	return decode(data, nil, readProcess)
 }
 
-// DecodeProcessUnknown is to DecodeProcess what DecodeSpecUnknown is to
-// DecodeSpec.
-func DecodeProcessUnknown(data []byte, unknown func(path string)) (*specs.Process, *field.List) {
-	return decode(data, unknown, readProcess)
-}
-
-// DecodeResources decodes the resources object that update takes from a file.
-// Its result is as DecodeSpec's; paths begin at the resources ("memory.limit").
-func DecodeResources(data []byte) (*specs.LinuxResources, *field.List) {
-	return decode(data, nil, readLinuxResources)
-}
-
-// DecodeResourcesUnknown is to DecodeResources what DecodeSpecUnknown is to
-// DecodeSpec.
+// DecodeResourcesUnknown decodes the resources object that update takes from a file.
+// Its result is as DecodeSpecUnknown's; paths begin at the resources ("memory.limit").
 func DecodeResourcesUnknown(data []byte, unknown func(path string)) (*specs.LinuxResources, *field.List) {
 	return decode(data, unknown, readLinuxResources)
-}
-
-// DecodeState decodes the state of a container as hooks get it on standard
-// input (runtime.md, section "State"). Its result is as DecodeSpec's.
-func DecodeState(data []byte) (*specs.State, *field.List) {
-	return decode(data, nil, readState)
 }
 
 func decode[T any](data []byte, unknown func(path string), read func(*ojson.Decoder) T) (*T, *field.List) {

@@ -130,32 +130,6 @@ func readLinuxResources(d *ojson.Decoder) (v specs.LinuxResources) {
 	return v
 }
 
-// readState reads a specs.State.
-func readState(d *ojson.Decoder) (v specs.State) {
-	if !d.Object() {
-		return v
-	}
-	for d.Next() {
-		switch d.Key() {
-		case "ociVersion":
-			v.Version = d.ReadString()
-		case "id":
-			v.ID = d.ReadString()
-		case "status":
-			v.Status = specs.ContainerState(d.ReadString())
-		case "pid":
-			v.Pid = d.ReadInt()
-		case "bundle":
-			v.Bundle = d.ReadString()
-		case "annotations":
-			v.Annotations = table(d, (*ojson.Decoder).ReadString)
-		default:
-			d.Unknown()
-		}
-	}
-	return v
-}
-
 // readRoot reads a specs.Root.
 func readRoot(d *ojson.Decoder) (v specs.Root) {
 	if !d.Object() {

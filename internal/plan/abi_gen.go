@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x40d0dae401bf473b
+const abiHash uint64 = 0x7f9ae26be4d25a5b

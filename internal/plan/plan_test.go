@@ -127,6 +127,18 @@ func TestValidateRefuses(t *testing.T) {
 			}
 			p.Ops = slices.Insert(p.Ops, i, late...)
 		}, "others could trace the process"},
+		"fork outside": {func(p *Plan) {
+			i := at(p, OpFdSeal) + 1
+			target := p.NewSlot("target")
+			into := []Op{NsEnter("linux.namespaces", NewPID, target, 1, 0), Fork("linux.namespaces", 0, NoSlot)}
+			for j := range into {
+				into[j].at = PhaseEnter
+			}
+			p.Ops = slices.Insert(p.Ops, i, into...)
+			open := TargetOpen("linux.namespaces", 1, 1, target)
+			open.at = PhasePrepare
+			p.Ops = slices.Insert(p.Ops, 0, open)
+		}, "before the container's root is entered"},
 		"foreign flag":   {func(p *Plan) { p.Ops[at(p, OpGate)].Flags = FlagV2 }, "flags 0x80"},
 		"no root":        {remove(OpRootBind), "slot root is used before it is filled"},
 		"no mask":        {remove(OpMaskPrepare), "slot mask is used before it is filled"},

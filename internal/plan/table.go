@@ -263,7 +263,7 @@ var table = [opCount]opRow{
 		flags: []bitName{{uint64(FlagKeepGroups), "keep-groups"}, {uint64(FlagClose), "close"}}},
 	OpCPUEnter: {name: "cpu-enter", side: Init, phase: PhaseEnter,
 		doc: "set the CPUs this process may use, as soon as it is in its cgroups", args: []arg{strOpt("cpus", 0), {name: "mask", kind: argBytes, at: 0}}, flags: ignoreFlag},
-	OpRootEnter: {name: "root-enter", side: Init, phase: PhaseSwitch,
+	OpRootEnter: {name: "root-enter", side: Init, phase: PhaseEnter,
 		doc: "take the container's root directory for one's own", args: []arg{inOpt("root", 0)}, fills: []Slot{SlotRoot}},
 	OpConsole: {name: "console", side: Init, phase: PhaseSwitch, last: PhaseSeal, uses: []Slot{SlotRoot},
 		doc:   "make a terminal of the container's own devpts, send its master away, and take it for stdin, stdout and stderr",

@@ -4,8 +4,9 @@ import "fmt"
 
 // Validate proves what holds for every plan, whatever the config: phases only
 // go forward, every slot is filled once and before it is used, the mandatory
-// ops are there exactly once, nothing but the listed kinds follows the lock, and the
-// process is dumpable in no namespace of others.
+// ops are there exactly once, nothing but the listed kinds follows the lock, the
+// process is dumpable in no namespace of others, and is forked into those of a container
+// that runs only where that one's root is its own.
 // An error here is a bug of specconv, never the user's fault.
 func (p *Plan) Validate() error {
 	if len(p.Ops) > MaxOps {
@@ -40,6 +41,10 @@ func (p *Plan) Validate() error {
 			spawned = true
 		case op.Code == OpExpose && count[OpNsJoin]+count[OpNsEnter]+count[OpBecomeRoot]+count[OpSession] > 0:
 			return fail("in a namespace where others could trace the process")
+		case op.Code == OpFork && count[OpNsEnter] > 0 && count[OpRootEnter] == 0:
+			return fail("before the container's root is entered: who traces the sibling there would see the host's")
+		case op.Code == OpNsEnter && count[OpRootEnter] > 0 && op.Num[0]&NewNS != 0:
+			return fail("a mount namespace is joined after its root has been entered")
 		case r.side != Host && !spawned:
 			return fail("before the spawn")
 		}

@@ -18,11 +18,7 @@ func Adopt(cfg *specs.LinuxSeccomp, nativeArch string, filter []byte, errs *fiel
 		return nil
 	}
 	before := errs.Len()
-	p := read(cfg, errs)
-	targets := nativeTargets(nativeArch)
-	if targets == nil {
-		errs.AddHost(path, nativeArch, "no seccomp filter can be compiled for this architecture")
-	}
+	p, targets := readFor(nativeArch, cfg, errs)
 	code, err := decode(filter)
 	if err != nil {
 		errs.AddHost(path, "", "the program of the other compiler would be refused by the kernel: "+err.Error())

@@ -67,11 +67,7 @@ func Compile(cfg *specs.LinuxSeccomp, nativeArch string, errs *field.List) *Prog
 		return nil
 	}
 	before := errs.Len()
-	p := read(cfg, errs)
-	targets := nativeTargets(nativeArch)
-	if targets == nil {
-		errs.AddHost(path, nativeArch, "no seccomp filter can be compiled for this architecture")
-	}
+	p, targets := readFor(nativeArch, cfg, errs)
 	if errs.Len() > before {
 		return nil
 	}
@@ -80,6 +76,16 @@ func Compile(cfg *specs.LinuxSeccomp, nativeArch string, errs *field.List) *Prog
 		return nil
 	}
 	return p.program(cfg, filter)
+}
+
+// readFor reads a section, and finds what a filter for the machine must tell apart.
+func readFor(nativeArch string, cfg *specs.LinuxSeccomp, errs *field.List) (*profile, []target) {
+	p := read(cfg, errs)
+	targets := nativeTargets(nativeArch)
+	if targets == nil {
+		errs.AddHost(path, nativeArch, "no seccomp filter can be compiled for this architecture")
+	}
+	return p, targets
 }
 
 // program is what a filter of this profile is installed with.

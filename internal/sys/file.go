@@ -28,31 +28,16 @@ func ReadAll(fd, limit int) ([]byte, error) {
 	if limit > smallFile {
 		first = 8192
 	}
-	buf := make([]byte, 0, first)
-	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, make([]byte, len(buf))...)[:len(buf)]
-		}
-		n, err := syscall.Read(fd, buf[len(buf):cap(buf)])
-		if err == syscall.EINTR {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if n == 0 {
-			return buf, nil
-		}
-		if buf = buf[:len(buf)+n]; len(buf) > limit {
-			return nil, syscall.EFBIG
-		}
-	}
+	return readInto(make([]byte, 0, first), fd, limit, false)
 }
 
 // ReadLine reads a descriptor from its beginning up to the first newline, which is
 // not part of the result, or to its end; more than limit bytes give EFBIG.
 func ReadLine(fd, limit int) ([]byte, error) {
-	buf := make([]byte, 0, 4096)
+	return readInto(make([]byte, 0, 4096), fd, limit, true)
+}
+
+func readInto(buf []byte, fd, limit int, line bool) ([]byte, error) {
 	for {
 		if len(buf) == cap(buf) {
 			buf = append(buf, make([]byte, len(buf))...)[:len(buf)]
@@ -64,8 +49,10 @@ func ReadLine(fd, limit int) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if i := bytes.IndexByte(buf[len(buf):len(buf)+n], '\n'); i >= 0 {
-			return buf[:len(buf)+i], nil
+		if line {
+			if i := bytes.IndexByte(buf[len(buf):len(buf)+n], '\n'); i >= 0 {
+				return buf[:len(buf)+i], nil
+			}
 		}
 		if n == 0 {
 			return buf, nil

@@ -19,6 +19,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// What the tests share; set once, before the first.
+var (
+	binary   string // the runtime
+	isTare   bool   // its wordings are tare's
+	proberAt string // the compiled prober
+	workDir  string // everything that the tests write, mode 0711
+	outerPid int    // a process in the host's network namespace
+)
+
 // patience bounds every wait of the tests; nothing takes that long.
 var patience = 30 * time.Second
 

@@ -1,22 +1,12 @@
 package integration
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
-
-// capMask is a set as the prober prints it.
-func capMask(bits ...uint) string {
-	var m uint64
-	for _, b := range bits {
-		m |= 1 << b
-	}
-	return fmt.Sprintf("%016x", m)
-}
 
 func TestCapabilitySets(t *testing.T) {
 	kill, chown, raw, audit := "CAP_KILL", "CAP_CHOWN", "CAP_NET_RAW", "CAP_AUDIT_WRITE"

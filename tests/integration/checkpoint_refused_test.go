@@ -27,7 +27,7 @@ func TestCheckpointRefused(t *testing.T) {
 	}
 	for flag, word := range map[string]string{
 		"--parent-path=/first": "must be relative", "--page-server=here": "ADDRESS:PORT", "--page-server=h:99999": "ADDRESS:PORT",
-		"--manage-cgroups-mode=all": "use soft", "--empty-ns=pid": "use network", "--network-lock=x": "use iptables, nftables or skip", "--lazy-pages": "not supported", "--status-fd=3": "only for --lazy-pages",
+		"--manage-cgroups-mode=all": "use soft", "--empty-ns=pid": "use network", "--network-lock=x": "use iptables, nftables or skip", "--lazy-pages": "needs --page-server", "--status-fd=3": "only for --lazy-pages",
 	} {
 		b.refused([]string{word}, "checkpoint", flag, "--image-path", images, b.id)
 	}

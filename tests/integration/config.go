@@ -1,6 +1,10 @@
 package integration
 
-import "github.com/opencontainers/runtime-spec/specs-go"
+import (
+	"fmt"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
 
 // defaultSpec is a whole, ordinary config: the tests change one thing each.
 func defaultSpec() *specs.Spec {
@@ -92,3 +96,12 @@ func userNamespace(host uint32) func(*specs.Spec) {
 }
 
 func ptr[T any](v T) *T { return &v }
+
+// capMask is a set as the prober prints it.
+func capMask(bits ...uint) string {
+	var m uint64
+	for _, b := range bits {
+		m |= 1 << b
+	}
+	return fmt.Sprintf("%016x", m)
+}

@@ -1,7 +1,10 @@
 package integration
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -79,4 +82,31 @@ func joinOf(pid int) func(*specs.Spec) {
 		}
 		s.Hostname = ""
 	}
+}
+
+// TestExecJoinsByPidfd: all namespaces at once, by a descriptor of the process and
+// not by paths, which could be another's in between.
+func TestExecJoinsByPidfd(t *testing.T) {
+	if !isTare {
+		t.Skip("how it is done is tare's")
+	}
+	strace, err := exec.LookPath("strace")
+	need(t, "strace", err)
+	b := running(t, withNamespace(specs.CgroupNamespace, ""))
+	trace := b.dir + "/io/trace"
+	b.wrap = []string{strace, "-f", "-qq", "-y", "-e", "trace=setns,pidfd_open", "-o", trace}
+	r := b.call("exec", b.id, "/prober", "exit:0")
+	b.wrap = nil
+	expect(t, "exit code", r.Code, 0)
+	text := readText(t, trace)
+	joins := regexp.MustCompile(`setns\((\S+), (\S+)\) += 0`).FindAllStringSubmatch(text, -1)
+	if len(joins) != 1 || !strings.HasSuffix(joins[0][1], "<anon_inode:[pidfd]>") || !strings.Contains(text, fmt.Sprintf("pidfd_open(%d, ", b.pid)) {
+		t.Fatalf("joins by\n%s", text)
+	}
+	for _, ns := range []string{"NEWNS", "NEWCGROUP", "NEWUTS", "NEWIPC", "NEWPID", "NEWNET"} {
+		if !strings.Contains(joins[0][2], ns) {
+			t.Errorf("%s is not among %s", ns, joins[0][2])
+		}
+	}
+	b.remove("--force")
 }

@@ -152,6 +152,38 @@ func TestJoinedMountsOfOthers(t *testing.T) {
 	b.nothingLeft()
 }
 
+// TestLyingProcOfOthers: in a mount namespace that is joined, what looks like procfs says
+// that every descriptor is at a place of somebody's choice. What is mounted there stays
+// when the container is deleted, and what the container has mounted goes.
+func TestLyingProcOfOthers(t *testing.T) {
+	if !isTare {
+		t.Skip("runc 1.1 cannot")
+	}
+	b := newBox(t, prober("pause"))
+	h := hold(b, 0, func(c *exec.Cmd) { c.SysProcAttr.Unshareflags = unix.CLONE_NEWNS })
+	b.edit(withNamespace(specs.MountNamespace, h.path(specs.MountNamespace)))
+	victim := b.dir + "/victim"
+	b.must(os.Mkdir(victim, 0o755))
+	inside := func(script string) {
+		t.Helper()
+		out, err := exec.Command("nsenter", "--mount="+h.path(specs.MountNamespace), "sh", "-ec", script).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	mounted := func(at string) int {
+		return strings.Count(readText(t, procPath(h.pid, "mountinfo")), " "+at+" ")
+	}
+	inside("mount -t tmpfs none /proc; mkdir -p /proc/thread-self/fd /proc/self/fd; for n in $(seq 0 99); do ln -s " + victim + " /proc/thread-self/fd/$n; ln -s " + victim + " /proc/self/fd/$n; done")
+	b.launch()
+	inside("mount -t tmpfs none " + victim)
+	expect(t, "mounts at the rootfs while the container runs", mounted(b.rootfs) > 0, true)
+	b.kill("KILL")
+	b.ok("delete", b.id)
+	expect(t, "mounts at the place of somebody's choice, after the deletion", mounted(victim), 1)
+	expect(t, "mounts at the rootfs, after the deletion", mounted(b.rootfs), 0)
+}
+
 // TestReusedNamespacePath: the path of a joined mount namespace has a process's number
 // in it, and that is another process's when the container is deleted. Nothing is
 // unmounted there.

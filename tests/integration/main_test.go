@@ -16,15 +16,6 @@ import (
 // insideEnv marks the process that runs in the namespaces made for the tests.
 const insideEnv = "TARE_TEST_INSIDE"
 
-// What the tests share; set once, before the first.
-var (
-	binary   string // the runtime
-	isTare   bool   // its wordings are tare's
-	proberAt string // the compiled prober
-	workDir  string // everything that the tests write, mode 0711
-	outerPid int    // a process in the host's network namespace
-)
-
 func TestMain(m *testing.M) {
 	os.Exit(testMain(m))
 }

@@ -60,6 +60,8 @@ type opResult struct {
 	Op    string
 	Data  string
 	Ret   int // of call:
+	Seen  int // of spy:, processes
+	Looks int
 	Files []fileInfo
 	fileInfo
 }

@@ -45,7 +45,7 @@ func TestSELinux(t *testing.T) {
 		test func(*testing.T)
 	}{
 		{"process", selinuxProcess}, {"files", selinuxFiles}, {"volumes", selinuxVolumes}, {"exec", selinuxExec}, {"refused", selinuxRefused},
-		{"posture", selinuxPosture}, {"proc_volume", selinuxProcVolume},
+		{"spied", selinuxSpied}, {"posture", selinuxPosture}, {"proc_volume", selinuxProcVolume},
 	} {
 		t.Run(c.name, c.test)
 	}
@@ -171,6 +171,14 @@ func selinuxExec(t *testing.T) {
 	b.execFails([]string{"permission denied"}, "--process-label", anotherLabel, b.id, "/prober")
 	b.execFails([]string{`process.selinuxLabel "not:a:label"`, "policy knows no such label"}, "--process-label", "not:a:label", b.id, "/prober")
 	b.remove("--force")
+}
+
+// selinuxSpied: a process that is executed with a label is out of reach of the container's
+// own, which have the host's, until the label holds.
+func selinuxSpied(t *testing.T) {
+	b := newBox(t)
+	relabel(t, b.rootfs, oneFile)
+	b.execUnderEyes(30, "--process-label", oneLabel)
 }
 
 // selinuxRefused: a label that the policy does not know is an error that names it, and

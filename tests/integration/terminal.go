@@ -82,11 +82,15 @@ func (x *terminal) expect(text string) {
 // read reads once; false when nothing comes any more.
 func (x *terminal) read(wait time.Duration) bool {
 	p := []unix.PollFd{{Fd: int32(x.master), Events: unix.POLLIN}}
-	if n, _ := unix.Poll(p, int(max(wait.Milliseconds(), 0))); n <= 0 {
+	n, err := unix.Poll(p, int(max(wait.Milliseconds(), 0)))
+	if err == unix.EINTR { // a child of the test has ended
+		return true
+	}
+	if n <= 0 {
 		return false
 	}
 	var buf [4096]byte
-	n, err := unix.Read(x.master, buf[:])
+	n, err = unix.Read(x.master, buf[:])
 	if err != nil || n <= 0 {
 		return err == unix.EAGAIN || err == unix.EINTR
 	}
@@ -168,6 +172,9 @@ func (b *box) socket(name string) *socket {
 func (s *socket) take() (text string, fd int) {
 	s.b.t.Helper()
 	c, _, err := unix.Accept4(s.fd, unix.SOCK_CLOEXEC)
+	for err == unix.EINTR { // with SO_RCVTIMEO the kernel does not go on by itself
+		c, _, err = unix.Accept4(s.fd, unix.SOCK_CLOEXEC)
+	}
 	s.b.must(err)
 	defer unix.Close(c)
 	data, oob := make([]byte, 256), make([]byte, 256)

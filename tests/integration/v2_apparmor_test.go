@@ -88,3 +88,11 @@ func TestV2AppArmorExec(t *testing.T) {
 		b.remove("--force")
 	}
 }
+
+// TestV2AppArmorUnderTheEyesOfASpy: a process that is executed with a profile is out of
+// reach of the container's own, which have none, until the profile holds.
+func TestV2AppArmorUnderTheEyesOfASpy(t *testing.T) {
+	name := "tare-spied-" + strings.TrimSuffix(tag, "-")
+	loadProfile(t, name)
+	newBox(t).execUnderEyes(30, "--apparmor", name)
+}

@@ -17,6 +17,18 @@ import (
 	"time"
 )
 
+// guest says that this runs in the virtual machine of tests/vm, whose kernel has
+// what a test may want.
+var guest bool
+
+var (
+	runtimes = map[string]string{} // by name, those that are installed
+	hook     string                // tare-net
+	faulty   string                // tare-net that fails where TARE_NET_FAULT says
+	peerAt   string
+	workDir  string
+)
+
 // patience bounds what takes milliseconds.
 var patience = 30 * time.Second
 
@@ -329,3 +341,18 @@ func (l *lab) works(c *box, when string) {
 		l.t.Errorf("%s: published: %q", when, p)
 	}
 }
+
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skipf("%s is not installed", p)
+		}
+	}
+}
+
+func lines(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == '\n' })
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

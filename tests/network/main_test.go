@@ -6,8 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -15,18 +13,6 @@ import (
 )
 
 const insideEnv = "TARE_TEST_INSIDE"
-
-// guest says that this runs in the virtual machine of tests/vm, whose kernel has
-// what a test may want.
-var guest bool
-
-var (
-	runtimes = map[string]string{} // by name, those that are installed
-	hook     string                // tare-net
-	faulty   string                // tare-net that fails where TARE_NET_FAULT says
-	peerAt   string
-	workDir  string
-)
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
@@ -135,18 +121,3 @@ func build(out, tags, pkg string) error {
 	}
 	return nil
 }
-
-func need(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			t.Skipf("%s is not installed", p)
-		}
-	}
-}
-
-func lines(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool { return r == '\n' })
-}
-
-func itoa(n int) string { return strconv.Itoa(n) }

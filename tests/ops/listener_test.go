@@ -39,6 +39,9 @@ func seccompNotifyEffect(t *testing.T) {
 		var buf [initproto.Size]byte
 		oob := make([]byte, unix.CmsgSpace(4))
 		n, oobn, _, _, err := unix.Recvmsg(b.sync, buf[:], oob, unix.MSG_CMSG_CLOEXEC)
+		for err == unix.EINTR { // with SO_RCVTIMEO the kernel does not go on by itself
+			n, oobn, _, _, err = unix.Recvmsg(b.sync, buf[:], oob, unix.MSG_CMSG_CLOEXEC)
+		}
 		b.must("recvmsg", err)
 		r, err := initproto.Parse(buf[:n])
 		b.must("report", err)
@@ -69,7 +72,11 @@ func seccompNotifyEffect(t *testing.T) {
 		equal(t, "Seccomp", b.status("Seccomp"), "2")
 		b.release(at + 1)
 		p := []unix.PollFd{{Fd: int32(fds[0]), Events: unix.POLLIN}}
-		if n, err := unix.Poll(p, int(patience.Milliseconds())); n != 1 || err != nil {
+		asked, err := unix.Poll(p, int(patience.Milliseconds()))
+		for err == unix.EINTR {
+			asked, err = unix.Poll(p, int(patience.Milliseconds()))
+		}
+		if asked != 1 || err != nil {
 			t.Errorf("the init did not ask: %v", err)
 		}
 		unix.Close(fds[0]) // nobody answers: ENOSYS

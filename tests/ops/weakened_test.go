@@ -190,3 +190,24 @@ func TestWithWritableMountsBelow(t *testing.T) {
 	equal(t, "a directory can be made below", writable(plan.Mount{Attr: readonly, Rattr: readonly}), false)
 	equal(t, "a directory can be made below, if only the top is read-only", writable(plan.Mount{Attr: readonly}), true)
 }
+
+// What is copied into a new tmpfs is what was looked at: a file that is exchanged for
+// another one (a terminal, a disk) before it is opened is not read. The exchange is made
+// by the init itself, between the two, so that it always comes in time.
+func TestWithAnExchangedFile(t *testing.T) {
+	const look = `		owned_fd sf = sys_openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY_, 0);
+`
+	const exchange = `		(void)sys5(__NR_renameat2, c->slots[SLOT_ROOT], "other", from, "file", 2 /* RENAME_EXCHANGE */);
+` + look
+	const check = `if (r < 0 || opened.st_dev != st.st_dev || opened.st_ino != st.st_ino)`
+	copied := func(weak string) *box {
+		b := newBox(t)
+		b.weak = weak
+		return b.in(tree(t, "v/", "v/file = file", "other = other")).
+			add(plan.MountFs(plan.Mount{Type: "tmpfs", Source: "tmpfs", At: "/v", Flags: plan.FlagCopyUp}))
+	}
+	equal(t, "what is copied", readFile(t, copied("").add(plan.RootPivot("f")).look().at("/v/file")), "file")
+	copied(weakened(t, "op_copyup.c", look, exchange)).fails("identity", unix.EXDEV, "copying file")
+	unchecked := copied(weakened(t, "op_copyup.c", look, exchange, check, `if (r < 0)`)).add(plan.RootPivot("f")).look()
+	equal(t, "what is copied of an exchanged file without a second look", readFile(t, unchecked.at("/v/file"))[:4], "othe")
+}

@@ -22,11 +22,11 @@ func (b *box) open() (int, error) {
 }
 
 // weakened builds an init without one of its protections, by the flags of the real one:
-// in one of its files, old becomes replacement. The same plan, run by it, has to succumb
+// in one of its files, old becomes replacement, and so on in pairs. The same plan, run by it, has to succumb
 // to the attack that the real one withstands; so it is the protection that holds, and a
 // test would notice its loss. Where the source says something else by now, the test
 // fails, and has to be thought about.
-func weakened(t *testing.T, file, old, replacement string) string {
+func weakened(t *testing.T, file string, pairs ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	sources, err := filepath.Glob("../../init/*.[ch]")
@@ -40,10 +40,12 @@ func weakened(t *testing.T, file, old, replacement string) string {
 		}
 		text := string(data)
 		if filepath.Base(s) == file {
-			if strings.Count(text, old) != 1 {
-				t.Fatalf("init/%s has the protection %d times:\n%s", file, strings.Count(text, old), old)
+			for i := 0; i < len(pairs); i += 2 {
+				if n := strings.Count(text, pairs[i]); n != 1 {
+					t.Fatalf("init/%s has the protection %d times:\n%s", file, n, pairs[i])
+				}
+				text = strings.Replace(text, pairs[i], pairs[i+1], 1)
 			}
-			text = strings.Replace(text, old, replacement, 1)
 		}
 		if err := os.WriteFile(dir+"/"+filepath.Base(s), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

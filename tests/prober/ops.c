@@ -198,6 +198,8 @@ void run_op(const char *op)
 		op_huge(number(a));
 	else if ((a = after(op, "wait:")))
 		op_wait(a);
+	else if ((a = after(op, "spy:")))
+		op_spy(a);
 	else
 		json_int("err", 22);
 	json_close('}');

@@ -1,21 +1,5 @@
 #include "sys.h"
 
-struct statx_time {
-	int64_t sec;
-	uint32_t nsec, pad;
-};
-
-struct statx_buf {
-	uint32_t mask, blksize;
-	uint64_t attributes;
-	uint32_t nlink, uid, gid;
-	uint16_t mode, pad;
-	uint64_t ino, size, blocks, attributes_mask;
-	struct statx_time times[4];
-	uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
-	uint64_t mnt_id, spare[13];
-};
-
 struct dirent {
 	uint64_t ino;
 	int64_t off;

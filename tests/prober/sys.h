@@ -61,9 +61,26 @@ void json_hex(const char *key, uint64_t v);
 void json_file(const char *key, const char *path);
 void json_end(void);
 
-/* report.c, ops.c */
+struct statx_time {
+	int64_t sec;
+	uint32_t nsec, pad;
+};
+
+struct statx_buf {
+	uint32_t mask, blksize;
+	uint64_t attributes;
+	uint32_t nlink, uid, gid;
+	uint16_t mode, pad;
+	uint64_t ino, size, blocks, attributes_mask;
+	struct statx_time times[4];
+	uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+	uint64_t mnt_id, spare[13];
+};
+
+/* report.c, ops.c, spy.c */
 void report(char **argv, char **envp);
 void run_op(const char *op);
+void op_spy(const char *path);
 int is_last(const char *op);
 void run_last(const char *op);
 

@@ -53,6 +53,7 @@ var boots = []boot{
 		{"internal/devfilter", "", nil},
 		{"internal/cgroup", "", []string{"-test.run=^(TestMakeAndRemoveInEveryHierarchy|TestCloneIntoCgroup|TestControllersAreEnabled|TestDelegate)$"}},
 		{"tests/integration", "vm", []string{"-test.run=" + underV2}},
+		{"tests/bench", "", []string{"-test.run=^TestFloor"}},
 	}},
 	{name: "cgroup v1", append: appendV1, suites: []suiteOf{
 		{"tests/integration", "vm", []string{"-test.run=" + underV1}},
@@ -91,6 +92,10 @@ func (o *options) ring(ctx context.Context, img image, cache string) (ok bool, e
 	if err := buildProber(ctx, work+"/prober"); err != nil {
 		return false, err
 	}
+	if err := do(ctx, "", "make", "-s", "OUT="+work, work+"/floor"); err != nil {
+		return false, err
+	}
+	files = append(files, hostFile{work + "/floor", "/payload/floor"})
 	peer, err := netPrograms(ctx, work)
 	if err != nil {
 		return false, err
@@ -102,12 +107,15 @@ func (o *options) ring(ctx context.Context, img image, cache string) (ok bool, e
 		if o.only != "" && !strings.Contains(b.name, o.only) || b.engines && o.only == "" {
 			continue
 		}
-		engines, runs := b.engineFiles(ctx)
+		engines, runs, err := b.engineFiles(ctx, work)
+		if err != nil {
+			return false, err
+		}
 		if !runs {
 			continue
 		}
 		var script strings.Builder
-		script.WriteString("export TARE=/payload/tare PROBER=/payload/prober TARE_NET=/payload/tare-net TARE_NET_PEER=/payload/peer TARE_NET_PAGE=/payload/network.md\n")
+		script.WriteString("export TARE=/payload/tare PROBER=/payload/prober TARE_NET=/payload/tare-net TARE_NET_PEER=/payload/peer TARE_NET_PAGE=/payload/network.md TARE_FLOOR=/payload/floor\n")
 		for _, s := range b.suites {
 			key := suiteKey{s.pkg, s.tags}
 			if built[key] == "" {

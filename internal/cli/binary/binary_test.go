@@ -130,7 +130,6 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{"restore --lsm-mount-context", 1, `^Incorrect Usage: flag needs an argument: -lsm-mount-context\n`, "tare: flag needs an argument: -lsm-mount-context\n"},
 		{"--root ROOT checkpoint x", 1, "^$", "tare: container does not exist: \"x\"\n"},
 		{"--root ROOT restore --image-path /nowhere x", 1, "^$", "tare: restore failed: --image-path: stat /nowhere: no such file or directory\n"},
-		{"--root ROOT restore --lazy-pages x", 1, "^$", "tare: --lazy-pages: is not supported; memory is written and read as a whole\n"},
 		{"--root ROOT restore --empty-ns pid x", 1, "^$", "tare: --empty-ns \"pid\": use network\n"},
 		{"--root ROOT restore --manage-cgroups-mode all x", 1, "^$", "tare: restore failed: --manage-cgroups-mode \"all\": use soft, full, strict or ignore\n"},
 		{"--root / state x", 1, "^$", "tare: Option --root argument should not be set to /\n"},

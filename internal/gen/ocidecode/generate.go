@@ -15,7 +15,6 @@ var roots = []reflect.Type{
 	reflect.TypeFor[specs.Spec](),
 	reflect.TypeFor[specs.Process](),
 	reflect.TypeFor[specs.LinuxResources](),
-	reflect.TypeFor[specs.State](),
 }
 
 // foreign are the sections for other systems. Only their presence is of

@@ -1,0 +1,29 @@
+#!/bin/sh
+# shellcheck disable=SC2016 # the shell of the container is meant
+# docker checkpoint, which is experimental.
+. /srv/engines/lib.sh
+count='i=0; while :; do i=$((i+1)); echo $i >/count; sleep 0.1; done'
+drun -d --security-opt seccomp=unconfined box sh -c "$count" >/dev/null
+counted() { # the shell empties the file before it writes to it
+	for try in 1 2 3 4 5; do
+		v=$(docker exec "$N" cat /count)
+		[ -z "$v" ] || break
+	done
+	echo "${v:-0}"
+}
+before=$(counted)
+timeout 100 docker checkpoint create "$N" one 2>&1
+echo "exit $?"
+docker checkpoint ls "$N" | tail -n 1
+until_ sh -c "docker inspect --format '{{.State.Status}}' $N | grep -q exited"
+look '{{.State.Status}} {{.State.ExitCode}}'
+timeout 60 docker start --checkpoint one "$N" 2>&1
+echo "exit $?"
+look '{{.State.Status}}'
+after=$(counted)
+[ "$after" -ge "$before" ] && [ "$after" -le $((before + 200)) ] && echo "it counts on"
+docker checkpoint create --leave-running "$N" two
+echo "exit $?"
+look '{{.State.Status}}'
+docker checkpoint rm "$N" two && docker checkpoint ls "$N" | tail -n 1
+gone

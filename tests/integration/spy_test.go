@@ -1,0 +1,177 @@
+package integration
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// spying is the program of a container that looks at every process which comes into its
+// pid namespace, until the test ends it, with all that a container can be allowed.
+func spying(s *specs.Spec) {
+	prober("spy:/stop")(s)
+	all := []string{"CAP_SYS_PTRACE", "CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_KILL", "CAP_SYS_CHROOT"}
+	s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: all, Effective: all, Permitted: all}
+}
+
+// spy begins a container that spies.
+func spy(b *box) (report func() opResult) {
+	b.t.Helper()
+	b.edit(spying)
+	b.allow = append(b.allow, "stop")
+	out := b.create()
+	b.start()
+	return func() opResult {
+		b.t.Helper()
+		b.put("stop", "", 0o644)
+		expect(b.t, "exit code of the spy", b.wait(), 0)
+		return b.parse(b.output(out)).result("spy:/stop")
+	}
+}
+
+// leadsOut are those of the spy's finds by which it would get out of its container.
+// What has no place in a file system leads nowhere; 0, 1 and 2 are the caller's gift to
+// the program; the tasks file, by which a hierarchy of v1 is joined, is the container's.
+func leadsOut(r opResult) (names []string) {
+	for _, f := range r.Files {
+		switch f.Name {
+		case "fd/0", "fd/1", "fd/2":
+			continue
+		}
+		nowhere := false
+		for _, p := range []string{"/memfd:", "socket:", "pipe:", "anon_inode:", "pidfd:"} {
+			nowhere = nowhere || strings.HasPrefix(f.Link, p)
+		}
+		if nowhere || strings.HasSuffix(f.Link, "/tasks") && strings.Contains(f.Link, tag) {
+			continue
+		}
+		names = append(names, f.Name+" "+f.Link)
+	}
+	return names
+}
+
+// nothingLeadsOut judges what the spy has seen.
+func nothingLeadsOut(t *testing.T, r opResult) {
+	t.Helper()
+	for _, name := range leadsOut(r) {
+		t.Errorf("on its way into the container the init has %s", name)
+	}
+	if r.Seen == 0 {
+		t.Error("the spy has caught nobody in the act")
+	}
+	t.Logf("%d processes caught, %d looks", r.Seen, r.Looks)
+}
+
+// TestExecUnderTheEyesOfASpy (CVE-2016-9962, CVE-2019-5736, CVE-2024-21626): at no moment
+// between the first at which a process of the container can see the init of an exec, and
+// its execve, does the init lead to the host: not by its root, its directory, its
+// executable, nor by a descriptor.
+func TestExecUnderTheEyesOfASpy(t *testing.T) {
+	if !isTare {
+		t.Skip("asserts how tare protects itself")
+	}
+	for name, c := range map[string]struct {
+		edits []func(*specs.Spec)
+		flags []string
+		own   int // the root's owner
+	}{
+		"ordinary":       {},
+		"another user":   {flags: []string{"--user", "1000:1000"}},
+		"terminal":       {flags: []string{"--tty"}},
+		"user namespace": {edits: []func(*specs.Spec){userNamespace(100000)}, own: 100000},
+		"limit of processes": {edits: []func(*specs.Spec){func(s *specs.Spec) {
+			s.Linux.Resources = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(2))}}
+		}}},
+		"chroot": {edits: []func(*specs.Spec){withoutNamespace(specs.MountNamespace)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t, c.edits...)
+			if c.own != 0 {
+				b.own(c.own)
+			}
+			b.execUnderEyes(60, c.flags...)
+		})
+	}
+}
+
+// execUnderEyes executes something a number of times in a container that spies.
+func (b *box) execUnderEyes(times int, flags ...string) {
+	b.t.Helper()
+	end := spy(b)
+	for range times {
+		b.ok(append(append([]string{"exec"}, flags...), b.id, "/prober", "quiet")...)
+	}
+	nothingLeadsOut(b.t, end())
+	b.remove()
+}
+
+// TestCreateUnderTheEyesOfASpy: a container that joins the pid and user namespaces of
+// another one is out of that one's reach while it is made, though it has the host's mounts
+// until its own are there.
+func TestCreateUnderTheEyesOfASpy(t *testing.T) {
+	if !isTare {
+		t.Skip("asserts how tare protects itself")
+	}
+	need(t, "time namespaces", lackNamespace(specs.TimeNamespace))
+	a := newBox(t, userNamespace(100000))
+	a.own(100000)
+	end := spy(a)
+	h := holder{a.pid}
+	for i := range 16 {
+		b := newBox(t, prober("quiet"), withNamespace(specs.UserNamespace, h.path(specs.UserNamespace)), withNamespace(specs.PIDNamespace, h.path(specs.PIDNamespace)))
+		b.own(100000)
+		if i%2 == 1 {
+			b.edit(withNamespace(specs.TimeNamespace, ""))
+			b.spec.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 1000000}}
+		}
+		expect(t, "exit code", b.run().Code, 0)
+	}
+	nothingLeadsOut(t, end())
+	a.remove()
+}
+
+// TestSpyNotices: a process of the host that enters the pid namespace alone is seen with
+// all that the host has.
+func TestSpyNotices(t *testing.T) {
+	b := newBox(t)
+	end := spy(b)
+	b.copyFile(proberAt, "tare:init", 0o755)
+	b.allow = append(b.allow, "tare:init")
+	cmd := exec.Command(b.rootfs+"/tare:init", "quiet", "pause")
+	b.must(inPidNamespace(b.pid, cmd.Start))
+	go func() { _ = cmd.Wait() }()               // process 1 ends when all others are reaped, which its end kills
+	found := strings.Join(leadsOut(end()), "\n") // the spy looks once more before it ends
+	for _, name := range []string{"root", "cwd", "exe"} {
+		if !strings.Contains(found, name+" /") {
+			t.Errorf("%s of a process of the host was not noticed:\n%s", name, found)
+		}
+	}
+	b.remove()
+}
+
+// inPidNamespace has what f starts born into the pid namespace of a process.
+func inPidNamespace(pid int, f func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for _, name := range []string{procPath(pid, "ns/pid"), "/proc/self/ns/pid"} {
+		ns, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWPID)
+		ns.Close()
+		if err == nil && f != nil {
+			err = f()
+			f = nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
