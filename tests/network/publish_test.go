@@ -73,6 +73,17 @@ func TestN27PortTaken(t *testing.T) {
 			t.Errorf("message: %s", said)
 		}
 		l.box("c4", "networks=web", "ports=203.0.113.77:80:80").createFails("203.0.113.77", "none of the host's")
+		// Ranges meet ports, ranges and what listens; by address, only the same.
+		r := l.box("r1", "networks=web", "ports=203.0.113.1:7000-7100:7000-7100").up()
+		for p, says := range map[string]string{"7050:80": "7050/tcp", "203.0.113.1:7100:80": "7100/tcp", "6990-7000:90-100": "7000/tcp", "203.0.113.1:7090-7200:90-200": "7090/tcp"} {
+			l.box("r2", "networks=web", "ports="+p).createFails(says, r.id)
+		}
+		l.box("r3", "networks=web", "ports=9080-9100:80-100").createFails("9090/tcp", "peer[")
+		s := l.box("r4", "networks=web", "ports=127.0.0.1:7050:80,7101-7110:80-89,7050:80/udp").up()
+		r.down()
+		l.box("r5", "networks=web", "ports=7049-7051:80-82").createFails("7050/tcp", s.id)
+		s.down()
+		l.box("r6", "networks=web", "ports=7000-7110:80-190").up().down()
 		d := l.box("c5", "networks=web", "ports=8079-8082:80").up()
 		if ports := d.legs()[0].Ports; len(ports) != 1 || ports[0].Host != 8079 {
 			t.Errorf("the first free of a range: %+v", ports)
