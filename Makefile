@@ -160,7 +160,7 @@ bench-report: all floor ## the same, written into docs/bench.md and its charts (
 	$(BENCH) $(BENCH_FLAGS) --out docs/bench.md
 
 .PHONY: bench-net
-bench-net: tare-net ## compare tare-net with Debian's CNI plugins (as root, about 1 minute)
+bench-net: tare-net ## compare tare-net with Debian's CNI plugins (as root, about 2 minutes)
 	@scripts/setup.sh test
 	$(GO) run ./tests/network/speed --hook $(abspath tare-net) --out docs/network.md
 
