@@ -8,12 +8,16 @@ require (
 	github.com/coreos/go-iptables v0.8.0
 	github.com/google/nftables v0.3.0
 	github.com/opencontainers/runtime-spec v1.3.0
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	github.com/vishvananda/netlink v1.3.1
 	github.com/vishvananda/netns v0.0.5
 	golang.org/x/sys v0.49.0
 )
 
-require github.com/aperturerobotics/protobuf-go-lite v0.14.0 // indirect
+require (
+	github.com/aperturerobotics/protobuf-go-lite v0.14.0 // indirect
+	golang.org/x/text v0.21.0 // indirect
+)
 
 require (
 	github.com/godbus/dbus/v5 v5.2.2
@@ -22,7 +26,7 @@ require (
 	github.com/mdlayher/socket v0.5.0 // indirect
 	github.com/seccomp/libseccomp-golang v0.12.0
 	golang.org/x/net v0.33.0 // indirect
-	golang.org/x/sync v0.6.0 // indirect
+	golang.org/x/sync v0.10.0 // indirect
 )
 
 require (

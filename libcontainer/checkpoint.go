@@ -145,7 +145,7 @@ func checkpoint(rec *state.Record, o *CheckpointOptions) error {
 	}
 	opts.LogFile = new(dumpLog)
 	p := criu.Program{Path: o.Criu}
-	if err := o.checkKnown(p); err != nil {
+	if err := o.checkKnown(p, o.newerOfCheckpoint()...); err != nil {
 		return err
 	}
 	s, err := criu.Start(p)
@@ -235,13 +235,15 @@ func (o *CriuOptions) common(spec *specs.Spec) (*criu.Options, error) {
 		ManageCgroups:     new(true), // for versions that do not know the modes
 		ManageCgroupsMode: new(criu.CgroupModes[o.ManageCgroups]),
 		EvasiveDevices:    new(true),
-		OrphanPtsMaster:   new(true),
-		TcpEstablished:    new(o.TCPEstablished),
-		ExtUnixSk:         new(o.ExtUnixSockets),
-		ShellJob:          new(o.ShellJob),
-		FileLocks:         new(o.FileLocks),
-		AutoDedup:         new(o.AutoDedup),
-		LazyPages:         new(o.LazyPages),
+		// Of a terminal of the container's own the other end is outside. One that is
+		// the caller's is inherited as a whole, and CRIU 3.17 dies of both at once.
+		OrphanPtsMaster: new(!o.ShellJob || spec.Process != nil && spec.Process.Terminal),
+		TcpEstablished:  new(o.TCPEstablished),
+		ExtUnixSk:       new(o.ExtUnixSockets),
+		ShellJob:        new(o.ShellJob),
+		FileLocks:       new(o.FileLocks),
+		AutoDedup:       new(o.AutoDedup),
+		LazyPages:       new(o.LazyPages),
 	}
 	if o.NetworkLock != "" {
 		opts.NetworkLock = new(criu.NetworkLocks[o.NetworkLock])

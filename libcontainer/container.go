@@ -312,6 +312,9 @@ func killInit(rec *state.Record, paused bool) error {
 	// It may wait for the others of its pid namespace, and they may be in a cgroup
 	// that the container has frozen itself, where v1 keeps even the killed.
 	if err := killCgroups(rec); err != nil {
+		if waitGone(fd, rec.Pid, 0) != nil {
+			err = fmt.Errorf("container init still running: %w", err)
+		}
 		return err
 	}
 	return waitGone(fd, rec.Pid, removeWait)

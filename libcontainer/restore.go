@@ -157,7 +157,7 @@ func (o *RestoreOptions) newerOfRestore() []newerOption {
 	if o.LSMMountContext == "" {
 		return nil
 	}
-	return []newerOption{{"--lsm-mount-context", criu.Version{Major: 3, Minor: 16}}}
+	return []newerOption{{"--lsm-mount-context", criu.Version{Major: 3, Minor: 16}, ""}}
 }
 
 // inherit hands over what the images refer to by name: the standard streams that

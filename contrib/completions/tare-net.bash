@@ -18,6 +18,7 @@ _tare_net() {
 	detach | inspect | check) word=$("${COMP_WORDS[0]}" list 2>/dev/null | awk 'NR > 1 { print $1 }' | sort -u) ;;
 	gc) word="--dry-run --kept --json" ;;
 	list) word="--json" ;;
+	schema) word="network attachments" ;;
 	net)
 		case $prev in
 		net) word="ls show rm" ;;

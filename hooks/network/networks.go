@@ -147,6 +147,7 @@ func (e *Engine) ensure(n *config.Network) (*made, error) {
 	}
 	if n.Driver == config.PTP {
 		m.Network = firewall.Of(n, "")
+		m.Network.Links = record.LinkPrefix
 	}
 	if err := e.ensureRules(n, m); err != nil {
 		return nil, err

@@ -89,7 +89,7 @@ var rooms = map[string]room{
 	"hooks/network/cni":          {why: "the one room that knows libcni", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{"github.com/containernetworking/cni/libcni", "github.com/containernetworking/cni/pkg/invoke", "github.com/containernetworking/cni/pkg/types", "github.com/containernetworking/cni/pkg/types/100", "github.com/containernetworking/cni/pkg/version"}},
 	"hooks/network/firewall":     {why: "says what rules are for, not how they are written", own: []string{"hooks/network/config"}},
 	"hooks/network/firewall/nft": {why: "nfnetlink", own: []string{"hooks/network/config", "hooks/network/firewall"}, other: []string{nftables, nftables + "/expr", nftables + "/binaryutil", nftables + "/userdata", xsys}},
-	"hooks/network/firewall/ipt": {why: "runs iptables", own: []string{"hooks/network/config", "hooks/network/firewall", "hooks/network/record"}, other: []string{"github.com/coreos/go-iptables/iptables", nftables}},
+	"hooks/network/firewall/ipt": {why: "runs iptables", own: []string{"hooks/network/config", "hooks/network/firewall"}, other: []string{"github.com/coreos/go-iptables/iptables", nftables}},
 	"hooks": {
 		why:   "it runs a program with the state on its stdin, and knows neither plans nor containers",
 		other: []string{specs, xsys},

@@ -237,3 +237,21 @@ func TestContractWordsOfCgroups(t *testing.T) {
 	b.fails(failure{1, words("create failed: ", "container's cgroup is not empty: 1 process(es) found"), cmd("create --bundle " + b.bundle + " $ID")})
 	first.remove("--force")
 }
+
+// TestContractWordsOfStuck: a process that cannot be killed.
+func TestContractWordsOfStuck(t *testing.T) {
+	b := newBox(t, prober("quiet", "stat:/stuck/file"))
+	fs := newStuckFS(b)
+	b.edit(bind(fs.at, "/stuck"))
+	b.allow = append(b.allow, "stuck")
+	b.launch()
+	fs.await()
+	b.ok("kill", b.id, "TERM")
+	b.ok("kill", b.id, "KILL")
+	b.until("the process to be stuck in the kernel", func() bool { return procState(b.pid) == "D" })
+	b.fails(says("delete --force $ID", "container init still running"))
+	fs.end()
+	b.wait()
+	b.remove("--force")
+	b.nothingLeft()
+}

@@ -136,7 +136,17 @@ func TestN04HookPlacement(t *testing.T) {
 func TestN10N13HostAndContainer(t *testing.T) {
 	l := newLab(t)
 	l.web("")
-	c := l.box("c1", "networks=web").up()
+	c := l.box("c1", "networks=web")
+	if r := c.tryCreate(); r.code != 0 {
+		t.Fatal(r.err)
+	}
+	// No duplicate address detection is waited for, before the process has begun.
+	if out := c.in("ip", "-6", "-o", "addr", "show", "dev", "eth0", "scope", "global").out; !strings.Contains(out, " fd00:30::2/64 ") || strings.Contains(out, "tentative") {
+		t.Errorf("the address of IPv6 when create returns: %q", out)
+	}
+	if r := c.oci("start", c.id); r.code != 0 {
+		t.Fatal(r.err)
+	}
 	if p := l.ask(l.h, "tcp", "172.30.0.2:80"); p != "172.30.0.1" {
 		t.Errorf("the container was asked by %q", p)
 	}

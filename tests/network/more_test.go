@@ -127,6 +127,9 @@ func TestN64Soak(t *testing.T) {
 	if after := l.picture() + strings.Join(l.files(), "\n"); after != before {
 		t.Errorf("after %d cycles:\n%s", n, difference(before, after))
 	}
+	if flows := strings.TrimSpace(l.in(l.h, "sysctl", "-n", "net.netfilter.nf_conntrack_count").out); flows != "0" {
+		t.Errorf("%q flows in conntrack", flows)
+	}
 	if left, _ := filepath.Glob(l.state + "/locks/*"); len(left) > 8 {
 		t.Errorf("locks: %v", left)
 	}
@@ -217,39 +220,76 @@ func TestN75Inject(t *testing.T) {
 	}
 }
 
-// N-75: podman runs the hook from a hooks directory.
+// N-75: podman runs the hook from a hooks directory, with the file that is shipped.
 func TestN75Podman(t *testing.T) {
-	if _, err := exec.LookPath("podman"); err != nil {
-		t.Log("podman is not installed; the same hook is run by tare, runc and crun")
-		return
-	}
+	need(t, "podman")
 	l := newLab(t)
 	l.web("")
+	l.server(l.w, "80")
 	hooks := l.dir + "/hooks.d"
 	l.must(os.MkdirAll(hooks, 0o755))
-	l.must(os.WriteFile(hooks+"/tare-net.json", []byte(fmt.Sprintf(`{"version": "1.0.0", "hook": {"path": %q, "args": ["tare-net", "--state", %q, "--config", %q]},
-		"when": {"annotations": {"^io\\.github\\.tare-oci\\.net\\.networks$": ".*"}}, "stages": ["createRuntime", "poststop"]}`, l.hook, l.state, l.config)), 0o644))
+	file, err := os.ReadFile(filepath.Join("..", "..", "contrib", "network", "hooks.d", "tare-net.json"))
+	l.must(err)
+	for from, to := range map[string]string{`"/usr/local/bin/tare-net"`: fmt.Sprintf("%q", l.hook),
+		`["tare-net"]`: fmt.Sprintf(`["tare-net", "--state", %q, "--config", %q]`, l.state, l.config)} {
+		if !strings.Contains(string(file), from) {
+			t.Fatalf("%s is not in %s", from, file)
+		}
+		file = []byte(strings.Replace(string(file), from, to, 1))
+	}
+	l.must(os.WriteFile(hooks+"/tare-net.json", file, 0o644))
 	root := l.dir + "/podroot"
 	l.makeRoot(root)
-	base := []string{"podman", "--root", l.dir + "/pod/root", "--runroot", l.dir + "/pod/run", "--tmpdir", l.dir + "/pod/tmp", "--storage-driver", "vfs",
-		"--cgroup-manager", "cgroupfs", "--events-backend", "none", "--hooks-dir", hooks}
-	name := "tn" + itoa(os.Getpid()) + "pod"
-	r := l.in(l.h, append(base, "run", "-d", "--name", name, "--network", "none", "--cgroups", "disabled", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "--annotation", prefix+"networks=web", "--annotation", prefix+"ports=8080:80",
-		"--rootfs", root, "/peer", "serve", "80")...)
-	if r.code != 0 {
-		t.Logf("podman cannot run here: %s", r.err)
-		return
+	podman := func(args ...string) result {
+		return l.in(l.h, append([]string{"podman", "--root", l.dir + "/pod/root", "--runroot", l.dir + "/pod/run", "--tmpdir", l.dir + "/pod/tmp", "--storage-driver", "vfs",
+			"--cgroup-manager", "cgroupfs", "--events-backend", "none", "--hooks-dir", hooks}, args...)...)
 	}
-	id := strings.TrimSpace(r.out)
-	if p := l.ask(l.w, "tcp", "203.0.113.1:8080"); p != "203.0.113.2" {
-		t.Errorf("published: %q (%s)", p, r.err)
+	pod := func(name string, words ...string) *box {
+		b := &box{l: l}
+		args := []string{"run", "-d", "--name", name, "--network", "none", "--cgroups", "disabled", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"}
+		for _, w := range words {
+			args = append(args, "--annotation", prefix+w)
+		}
+		r := podman(append(args, "--rootfs", root, "/peer", "serve", "80")...)
+		if r.code != 0 {
+			t.Fatalf("podman run: %s", r.err)
+		}
+		t.Cleanup(func() { podman("rm", "-f", "-t", "0", "-i", name) }) // where the test ends early
+		b.id = strings.TrimSpace(r.out)
+		if _, err := fmt.Sscan(podman("inspect", "--format", "{{.State.Pid}}", name).out, &b.pid); err != nil || b.pid == 0 {
+			t.Fatalf("pid of %s: %v", name, err)
+		}
+		return b
 	}
-	if out := l.tn("list"); !strings.Contains(out, id) {
-		t.Errorf("list: %s", out)
+	names := []string{"tn" + itoa(os.Getpid()) + "pod1", "tn" + itoa(os.Getpid()) + "pod2", "tn" + itoa(os.Getpid()) + "pod3"}
+	a, b := pod(names[0], "networks=web", "ports=8080:80"), pod(names[1], "networks=web")
+	if out := a.in("ip", "-o", "addr", "show", "eth0").out; !strings.Contains(out, " 172.30.0.2/16 ") || !strings.Contains(out, " fd00:30::2/64 ") {
+		t.Errorf("addresses of podman's container: %s", out)
 	}
-	if r := l.in(l.h, append(base, "rm", "-f", "-t", "0", name)...); r.code != 0 {
-		t.Errorf("podman rm: %s", r.err)
+	for what, got := range map[string][2]string{
+		"published":   {l.ask(l.w, "tcp", "203.0.113.1:8080"), "203.0.113.2"},
+		"outwards":    {a.ask("tcp", "203.0.113.2:80"), "203.0.113.1"},
+		"neighbour":   {b.ask("tcp", a.ip4()+":80"), b.ip4()},
+		"neighbour 6": {a.ask("tcp", "["+b.ip6()+"]:80"), a.ip6()},
+		"host":        {l.ask(l.h, "tcp", b.ip4()+":80"), "172.30.0.1"},
+	} {
+		if got[0] != got[1] {
+			t.Errorf("%s: peer is %q, want %q", what, got[0], got[1])
+		}
 	}
-	l.waitFor("the hook after podman rm", func() bool { return !strings.Contains(l.tn("list"), id) })
-	l.ip("-n", l.h, "link", "show") // the namespace is still whole
+	if _, err := exec.LookPath("ping"); err == nil {
+		if r := a.in("ping", "-c", "1", "-W", "5", b.ip4()); r.code != 0 {
+			t.Errorf("ping: %s%s", r.out, r.err)
+		}
+	}
+	// Without the annotation the hook is not asked.
+	if c := pod(names[2]); strings.Contains(c.in("ip", "-o", "link").out, "eth0") {
+		t.Error("a container without the annotation has eth0")
+	}
+	for _, n := range names {
+		if r := podman("rm", "-f", "-t", "0", n); r.code != 0 {
+			t.Errorf("podman rm: %s", r.err)
+		}
+	}
+	l.waitFor("the hook after podman rm", func() bool { return strings.TrimSpace(l.tn("list", "--json")) == "[]" })
 }

@@ -73,6 +73,17 @@ func TestN27PortTaken(t *testing.T) {
 			t.Errorf("message: %s", said)
 		}
 		l.box("c4", "networks=web", "ports=203.0.113.77:80:80").createFails("203.0.113.77", "none of the host's")
+		// Ranges meet ports, ranges and what listens; by address, only the same.
+		r := l.box("r1", "networks=web", "ports=203.0.113.1:7000-7100:7000-7100").up()
+		for p, says := range map[string]string{"7050:80": "7050/tcp", "203.0.113.1:7100:80": "7100/tcp", "6990-7000:90-100": "7000/tcp", "203.0.113.1:7090-7200:90-200": "7090/tcp"} {
+			l.box("r2", "networks=web", "ports="+p).createFails(says, r.id)
+		}
+		l.box("r3", "networks=web", "ports=9080-9100:80-100").createFails("9090/tcp", "peer[")
+		s := l.box("r4", "networks=web", "ports=127.0.0.1:7050:80,7101-7110:80-89,7050:80/udp").up()
+		r.down()
+		l.box("r5", "networks=web", "ports=7049-7051:80-82").createFails("7050/tcp", s.id)
+		s.down()
+		l.box("r6", "networks=web", "ports=7000-7110:80-190").up().down()
 		d := l.box("c5", "networks=web", "ports=8079-8082:80").up()
 		if ports := d.legs()[0].Ports; len(ports) != 1 || ports[0].Host != 8079 {
 			t.Errorf("the first free of a range: %+v", ports)
@@ -168,6 +179,7 @@ func TestN34ForeignForward(t *testing.T) {
 
 // N-35: a client of UDP that was there first.
 func TestN35OldFlow(t *testing.T) {
+	within := itoa(full(2000, 1000)) + "ms"
 	filters(t, func(t *testing.T, l *lab, filter string) {
 		l.web(filter)
 		l.box("first", "networks=web").up()
@@ -175,12 +187,12 @@ func TestN35OldFlow(t *testing.T) {
 			t.Fatalf("nobody is there, and %q answers", p)
 		}
 		c := l.box("c1", "networks=web", "ports=8080:80/udp").up()
-		if p := l.ask(l.w, "udp", "203.0.113.1:8080", "2s", "4444"); p != "203.0.113.2" {
+		if p := l.ask(l.w, "udp", "203.0.113.1:8080", within, "4444"); p != "203.0.113.2" {
 			t.Errorf("the same client after the port was published: %q", p)
 		}
 		c.down()
 		d := l.box("c2", "networks=web", "ports=8080:81/udp").up()
-		if p := l.ask(l.w, "udp", "203.0.113.1:8080", "2s", "4444"); p != "203.0.113.2" {
+		if p := l.ask(l.w, "udp", "203.0.113.1:8080", within, "4444"); p != "203.0.113.2" {
 			t.Errorf("the same client after another container has the port: %q (%s)", p, d.ip4())
 		}
 	})
@@ -276,6 +288,14 @@ func TestN24LocalnetGuard(t *testing.T) {
 		}
 		if n := heard(); n != before {
 			t.Errorf("a frame to 127.0.0.1 was delivered (%d, then %d)", before, n)
+		}
+		// Nor one from the world.
+		from := linksOf(t, l.in(l.w, "ip", "-j", "addr"))["eth0"].Address
+		if r := l.in(l.w, peerAt, "frame", "eth0", udpFrame(t, l.links()["up0"].Address, from, "203.0.113.2", "127.0.0.1", 9)); r.code != 0 {
+			t.Fatal(r.err)
+		}
+		if n := heard(); n != before {
+			t.Errorf("a frame of the world to 127.0.0.1 was delivered (%d, then %d)", before, n)
 		}
 		// The check bites: without the guard it is delivered.
 		if strings.Contains(filter, "nftables") {

@@ -27,13 +27,14 @@ type suiteOf struct {
 
 // boot is one start of the machine with what runs in it.
 type boot struct {
-	name   string
-	append string
-	suites []suiteOf
-	policy string // in SELinux's CIL, which the guest gets compiled as /payload/policy
-	// engines says that it needs Docker and containerd. It takes minutes, and
-	// so is only run when --only asks for it.
-	engines bool
+	name    string
+	append  string
+	suites  []suiteOf
+	policy  string // in SELinux's CIL, which the guest gets compiled as /payload/policy
+	engines bool   // it needs Docker, containerd and podman
+	// brief is what the ring runs of a boot that takes too long; the whole of it
+	// runs when --only asks for it.
+	brief string
 }
 
 // Of the integration tests those run whose subject is another here: cgroup v2,
@@ -59,7 +60,7 @@ var boots = []boot{
 		{"tests/integration", "vm", []string{"-test.run=" + underV1}},
 		{network, "vm", []string{"-test.run=^Test(VM|N50N51)/^(nftables|classifier_cgroup)$"}},
 	}},
-	{name: "engines", engines: true, suites: []suiteOf{{"tests/engines/guest", "vm", nil}}},
+	{name: "engines", engines: true, brief: "^TestEngines$/^(containerd|cri)-tare$", suites: []suiteOf{{"tests/engines/guest", "vm", nil}}},
 	{name: "hybrid", append: "systemd.unified_cgroup_hierarchy=0", suites: []suiteOf{
 		{"tests/integration", "vm", []string{"-test.run=^TestSystemd$/^(default|limits|update|create_fails)$"}},
 	}},
@@ -104,7 +105,7 @@ func (o *options) ring(ctx context.Context, img image, cache string) (ok bool, e
 	built := map[suiteKey]string{}
 	ok = true
 	for _, b := range boots {
-		if o.only != "" && !strings.Contains(b.name, o.only) || b.engines && o.only == "" {
+		if o.only != "" && !strings.Contains(b.name, o.only) {
 			continue
 		}
 		engines, runs, err := b.engineFiles(ctx, work)
@@ -127,11 +128,15 @@ func (o *options) ring(ctx context.Context, img image, cache string) (ok bool, e
 				files = append(files, hostFile{filepath.Join(work, name), built[key]})
 			}
 			words := []string{built[key], "-test.v=test2json", "-test.timeout=" + (o.limit - time.Minute).String()}
-			if o.test != "" {
-				words = append(words, quote("-test.run="+o.test))
+			some := o.test
+			if some == "" && o.only == "" {
+				some = b.brief
+			}
+			if some != "" {
+				words = append(words, quote("-test.run="+some))
 			}
 			for _, f := range s.flags {
-				if o.test == "" || !strings.HasPrefix(f, "-test.run") {
+				if some == "" || !strings.HasPrefix(f, "-test.run") {
 					words = append(words, quote(f))
 				}
 			}

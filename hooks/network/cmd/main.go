@@ -45,7 +45,7 @@ func init() {
 		"who":     {"ADDRESS[:PORT]", "tell which container an address or a port of the host belongs to", who},
 		"net":     {"ls | rm NAME | show NAME", "list, remove or print networks", networks},
 		"inject":  {"CONFIG.JSON ANNOTATION=VALUE...", "add the hooks and annotations to a config.json", inject},
-		"schema":  {"", "print the JSON schema of network files", schema},
+		"schema":  {"[network | attachments]", "print the JSON schema of network files, or of what list and inspect print", schema},
 		"proxy":   {"", "serve published ports (started by attach)", runProxy},
 		"version": {"", "print the version", func(c *call) error { fmt.Fprintln(c.out, "tare-net", version.Version()); return nil }},
 	}

@@ -47,7 +47,14 @@ func networks(c *call) error {
 }
 
 func schema(c *call) error {
-	_, err := c.out.Write(config.Schema)
+	text := config.Schema
+	switch {
+	case len(c.args) == 1 && c.args[0] == "attachments":
+		text = record.Schema
+	case len(c.args) > 1 || len(c.args) == 1 && c.args[0] != "network":
+		return fmt.Errorf("schema %q: is neither network nor attachments", strings.Join(c.args, " "))
+	}
+	_, err := c.out.Write(text)
 	return err
 }
 

@@ -17,6 +17,8 @@ type Network struct {
 
 	Masquerade, ICC, Isolate, Internal, HostAccess, DirectRouting bool
 	Routed                                                        bool // no bridge: containers meet at the host (ptp)
+
+	Links string // what the names of containers' links on the host begin with
 }
 
 // Of is the network of a configuration.

@@ -34,12 +34,9 @@ func (l *Links) EnsureBridge(s BridgeSpec) (index int, made bool, err error) {
 		if err := l.conflict(s.Gateways); err != nil {
 			return 0, false, fmt.Errorf("network %q: %w", s.Network, err)
 		}
-		b := &netlink.Bridge{LinkAttrs: netlink.NewLinkAttrs()}
-		b.Name, b.MTU = s.Name, s.MTU
 		// An address of its own stays when ports come and go.
-		b.HardwareAddr = stationOf("bridge\x00" + s.Name)
-		if err := l.h.LinkAdd(b); err != nil && err != unix.EEXIST {
-			return 0, false, fmt.Errorf("bridge %q: %w", s.Name, err)
+		if err := (born{kind: "bridge", name: s.Name, mtu: s.MTU, mac: stationOf("bridge\x00" + s.Name)}).make(); err != nil && !errors.Is(err, unix.EEXIST) {
+			return 0, false, err
 		}
 		if k, err = l.ByName(s.Name); k == nil {
 			return 0, false, errors.Join(fmt.Errorf("bridge %q: is gone", s.Name), err)

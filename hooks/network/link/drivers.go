@@ -1,12 +1,14 @@
 package link
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/hooks/network/config"
@@ -62,16 +64,17 @@ func (l *Links) HostSide(name string, gateways []netip.Addr, ips []netip.Prefix)
 	if err := Set("net.ipv4.conf."+name+".route_localnet", "1"); err != nil {
 		return err
 	}
-	for i, gw := range gateways {
-		if err := l.AddAddress(k, netip.PrefixFrom(gw, gw.BitLen())); err != nil {
-			return err
-		}
-		a := ips[i].Addr()
-		if err := l.AddRoute(k, netip.PrefixFrom(a, a.BitLen()), netip.Addr{}, 0); err != nil {
-			return err
-		}
+	b, err := newBatch()
+	if err != nil {
+		return err
 	}
-	return nil
+	defer b.close()
+	for i, gw := range gateways {
+		b.address(name, k.Attrs().Index, netip.PrefixFrom(gw, gw.BitLen()))
+		a := ips[i].Addr()
+		b.route(k.Attrs().Index, Hop{Dst: netip.PrefixFrom(a, a.BitLen())})
+	}
+	return b.send()
 }
 
 // VXLANName is the name of a bridge's port that leads to the other hosts.
@@ -91,20 +94,18 @@ func (l *Links) EnsureVXLAN(bridge string, index int, parent string, t config.Tu
 		return err
 	}
 	if k == nil {
-		v := &netlink.Vxlan{LinkAttrs: netlink.NewLinkAttrs(), VxlanId: int(t.ID), Port: int(t.Port), SrcAddr: t.Local.AsSlice(), Learning: true}
-		v.Name, v.MTU, v.MasterIndex = name, mtu, index
-		if v.Port == 0 {
-			v.Port = 4789
-		}
+		v := born{kind: "vxlan", name: name, mtu: mtu, master: index}
+		below := 0
 		if parent != "" {
 			p, err := l.ByName(parent)
 			if p == nil || err != nil {
 				return errors.Join(fmt.Errorf("parent %q: there is no such link", parent), err)
 			}
-			v.VtepDevIndex = p.Attrs().Index
+			below = p.Attrs().Index
 		}
-		if err := l.h.LinkAdd(v); err != nil && !errors.Is(err, unix.EEXIST) {
-			return fmt.Errorf("vxlan %q: %w", name, err)
+		v.data = func(d *nl.RtAttr) { tunnel(d, t, below) }
+		if err := v.make(); err != nil && !errors.Is(err, unix.EEXIST) {
+			return err
 		}
 		if k, err = l.ByName(name); k == nil || err != nil {
 			return errors.Join(fmt.Errorf("vxlan %q: is gone", name), err)
@@ -120,6 +121,27 @@ func (l *Links) EnsureVXLAN(bridge string, index int, parent string, t config.Tu
 	return l.Up(name)
 }
 
+// tunnel is the data of a vxlan link.
+func tunnel(d *nl.RtAttr, t config.Tunnel, below int) {
+	d.AddRtAttr(nl.IFLA_VXLAN_ID, nl.Uint32Attr(uint32(t.ID)))
+	if below != 0 {
+		d.AddRtAttr(nl.IFLA_VXLAN_LINK, nl.Uint32Attr(uint32(below)))
+	}
+	if t.Local.IsValid() {
+		family := nl.IFLA_VXLAN_LOCAL
+		if t.Local.Is6() {
+			family = nl.IFLA_VXLAN_LOCAL6
+		}
+		d.AddRtAttr(family, t.Local.AsSlice())
+	}
+	port := uint16(t.Port)
+	if port == 0 {
+		port = 4789 // RFC 7348
+	}
+	d.AddRtAttr(nl.IFLA_VXLAN_PORT, binary.BigEndian.AppendUint16(nil, port))
+	d.AddRtAttr(nl.IFLA_VXLAN_LEARNING, []byte{1})
+}
+
 // AddMacvlan makes a sub-interface of a link, born in the container under its
 // name.
 func (l *Links) AddMacvlan(parent, name string, mac net.HardwareAddr, mtu int, n *netns.Namespace) error {
@@ -130,12 +152,10 @@ func (l *Links) AddMacvlan(parent, name string, mac net.HardwareAddr, mtu int, n
 	if p == nil {
 		return fmt.Errorf("parent %q: there is no such link", parent)
 	}
-	m := &netlink.Macvlan{LinkAttrs: netlink.NewLinkAttrs(), Mode: netlink.MACVLAN_MODE_BRIDGE}
-	m.Name, m.ParentIndex, m.HardwareAddr = name, p.Attrs().Index, mac
-	m.MTU = min(mtu, p.Attrs().MTU)
-	m.Namespace = netlink.NsFd(int(n.Handle))
-	if err := l.h.LinkAdd(m); err != nil {
-		return fmt.Errorf("macvlan %q on %q: %w", name, parent, err)
+	m := born{kind: "macvlan", name: name, mtu: min(mtu, p.Attrs().MTU), mac: mac, parent: p.Attrs().Index, namespaceFD: int(n.Handle)}
+	m.data = func(d *nl.RtAttr) { d.AddRtAttr(nl.IFLA_MACVLAN_MODE, nl.Uint32Attr(nl.MACVLAN_MODE_BRIDGE)) }
+	if err := m.make(); err != nil {
+		return fmt.Errorf("%w (on %q)", err, parent)
 	}
 	return nil
 }

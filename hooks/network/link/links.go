@@ -124,26 +124,6 @@ func (l *Links) DelAddress(name string, p netip.Prefix) error {
 	return nil
 }
 
-// AddRoute adds a route through a link; without a gateway the destination is on
-// the link itself.
-func (l *Links) AddRoute(k netlink.Link, dst netip.Prefix, via netip.Addr, metric int) error {
-	r := &netlink.Route{LinkIndex: k.Attrs().Index, Priority: metric}
-	if dst.Bits() > 0 {
-		r.Dst = toIPNet(dst)
-	} else if !via.IsValid() {
-		r.Dst = &net.IPNet{IP: dst.Addr().AsSlice(), Mask: net.CIDRMask(0, dst.Addr().BitLen())}
-	}
-	if via.IsValid() {
-		r.Gw = via.AsSlice()
-	} else {
-		r.Scope = netlink.SCOPE_LINK
-	}
-	if err := l.h.RouteAdd(r); err != nil && err != unix.EEXIST {
-		return fmt.Errorf("route %s via %s: %w", dst, via, err)
-	}
-	return nil
-}
-
 // RouteLink is the link by which the host reaches an address.
 func (l *Links) RouteLink(a netip.Addr) (netlink.Link, error) {
 	routes, err := l.h.RouteGet(a.AsSlice())

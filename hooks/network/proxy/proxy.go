@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -90,14 +89,18 @@ func serve(p Port) error {
 			if six && p.IP6.IsValid() || !to.IsValid() {
 				to = p.IP6
 			}
-			target := netip.AddrPortFrom(to, p.Container+i).String()
-			host := ""
-			if p.Port.IP.IsValid() {
-				host = p.Port.IP.String()
+			target := netip.AddrPortFrom(to, p.Container+i)
+			// Typed addresses everywhere: of texts, names could be asked of a resolver,
+			// which is the larger half of package net.
+			at := netip.AddrPortFrom(p.Port.IP, p.Host+i)
+			if !at.Addr().IsValid() {
+				at = netip.AddrPortFrom(netip.IPv4Unspecified(), at.Port())
+				if six {
+					at = netip.AddrPortFrom(netip.IPv6Unspecified(), at.Port())
+				}
 			}
-			at := net.JoinHostPort(host, strconv.Itoa(int(p.Host+i)))
 			err := listen(p.Proto, family, at, target)
-			if errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL) && host == "" {
+			if errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL) && !p.Port.IP.IsValid() {
 				continue
 			}
 			if err != nil {
@@ -108,22 +111,22 @@ func serve(p Port) error {
 	return nil
 }
 
-func listen(proto, family, at, target string) error {
+func listen(proto, family string, at, target netip.AddrPort) error {
 	if proto == "udp" {
-		c, err := net.ListenPacket("udp"+family, at)
+		c, err := net.ListenUDP("udp"+family, net.UDPAddrFromAddrPort(at))
 		if err != nil {
 			return err
 		}
 		go datagrams(c, target)
 		return nil
 	}
-	l, err := net.Listen("tcp"+family, at)
+	l, err := net.ListenTCP("tcp"+family, net.TCPAddrFromAddrPort(at))
 	if err != nil {
 		return err
 	}
 	go func() {
 		for {
-			c, err := l.Accept()
+			c, err := l.AcceptTCP()
 			if err != nil {
 				if errors.Is(err, net.ErrClosed) {
 					return
@@ -131,7 +134,7 @@ func listen(proto, family, at, target string) error {
 				time.Sleep(10 * time.Millisecond) // out of descriptors
 				continue
 			}
-			go stream(c.(*net.TCPConn), target)
+			go stream(c, target)
 		}
 	}()
 	return nil
@@ -139,14 +142,13 @@ func listen(proto, family, at, target string) error {
 
 // stream copies both ways until both sides have ended; between two TCP sockets
 // the kernel moves the bytes (splice(2)).
-func stream(c *net.TCPConn, target string) {
+func stream(c *net.TCPConn, target netip.AddrPort) {
 	defer c.Close()
 	d := net.Dialer{Timeout: 10 * time.Second}
-	o, err := d.DialContext(context.Background(), "tcp", target)
+	back, err := d.DialTCP(context.Background(), "tcp", netip.AddrPort{}, target)
 	if err != nil {
 		return
 	}
-	back := o.(*net.TCPConn)
 	defer back.Close()
 	var wg sync.WaitGroup
 	half := func(dst, src *net.TCPConn) {
@@ -163,24 +165,24 @@ func stream(c *net.TCPConn, target string) {
 // idle is how long the answers to a client of UDP are waited for.
 const idle = 90 * time.Second
 
-func datagrams(c net.PacketConn, target string) {
+func datagrams(c *net.UDPConn, target netip.AddrPort) {
 	var mu sync.Mutex
-	clients := map[string]net.Conn{}
+	clients := map[netip.AddrPort]*net.UDPConn{}
 	buf := make([]byte, 65536)
 	for {
-		n, from, err := c.ReadFrom(buf)
+		n, from, err := c.ReadFromUDPAddrPort(buf)
 		if err != nil {
 			return
 		}
 		mu.Lock()
-		o := clients[from.String()]
+		o := clients[from]
 		if o == nil {
-			if o, err = net.Dial("udp", target); err != nil {
+			if o, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(target)); err != nil {
 				mu.Unlock()
 				continue
 			}
-			clients[from.String()] = o
-			go func(o net.Conn) {
+			clients[from] = o
+			go func(o *net.UDPConn) {
 				b := make([]byte, 65536)
 				for {
 					_ = o.SetReadDeadline(time.Now().Add(idle))
@@ -188,10 +190,10 @@ func datagrams(c net.PacketConn, target string) {
 					if err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
 						break
 					}
-					_, _ = c.WriteTo(b[:n], from)
+					_, _ = c.WriteToUDPAddrPort(b[:n], from)
 				}
 				mu.Lock()
-				delete(clients, from.String())
+				delete(clients, from)
 				mu.Unlock()
 				o.Close()
 			}(o)

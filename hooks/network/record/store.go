@@ -60,7 +60,6 @@ type Attachment struct {
 	MAC      string                `json:"mac,omitempty"`
 	IPs      []netip.Prefix        `json:"ips,omitempty"`
 	Gateways []netip.Addr          `json:"gateways,omitempty"`
-	Routes   []config.Route        `json:"routes,omitempty"`
 	Ports    []config.Port         `json:"ports,omitempty"`
 	Floating netip.Addr            `json:"floatingIP,omitzero"`
 	Uplink   string                `json:"uplink,omitempty"` // that got the floating address

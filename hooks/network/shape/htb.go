@@ -59,7 +59,7 @@ func (s *Shaper) Tree(c *config.Shape) (made bool, err error) {
 		htb.Defcls = id & 0xffff
 	}
 	if err := s.h.QdiscAdd(htb); err != nil {
-		return false, missing(fmt.Errorf("htb on %q: %w", c.Device, err), "CONFIG_NET_SCH_HTB")
+		return false, Missing(fmt.Errorf("htb on %q: %w", c.Device, err), "CONFIG_NET_SCH_HTB")
 	}
 	add := func(parent, id uint32, rate, ceil config.Rate) error {
 		if ceil == 0 {
@@ -106,30 +106,25 @@ func (s *Shaper) match(index int, root uint32, prio uint16, m config.Match) erro
 	if err != nil {
 		return err
 	}
-	var keys []netlink.TcU32Key
-	word := func(off int32, mask, v uint32) { keys = append(keys, netlink.TcU32Key{Mask: mask, Val: v, Off: off}) }
+	var keys []key
 	if m.Src.Is4() {
-		a := m.Src.As4()
-		word(12, 0xffffffff, nl.NativeEndian().Uint32(reverse(a[:])))
+		keys = append(keys, key{12, 0xffffffff, number(m.Src)})
 	}
 	if m.Dst.Is4() {
-		a := m.Dst.As4()
-		word(16, 0xffffffff, nl.NativeEndian().Uint32(reverse(a[:])))
+		keys = append(keys, key{16, 0xffffffff, number(m.Dst)})
 	}
 	if m.DPort != 0 {
-		word(20, 0x0000ffff, uint32(m.DPort))
+		keys = append(keys, key{20, 0x0000ffff, uint32(m.DPort)})
 	}
-	f := &netlink.U32{FilterAttrs: netlink.FilterAttrs{LinkIndex: index, Parent: root, Priority: prio, Protocol: unix.ETH_P_IP}, ClassId: id,
-		Sel: &netlink.TcU32Sel{Nkeys: uint8(len(keys)), Keys: keys, Flags: netlink.TC_U32_TERMINAL}}
-	if err := s.h.FilterAdd(f); err != nil {
-		return missing(fmt.Errorf("u32 filter: %w", err), "CONFIG_NET_CLS_U32")
+	f := filter{kind: "u32", index: index, parent: root, prio: prio, proto: unix.ETH_P_IP, options: func(o *nl.RtAttr) {
+		o.AddRtAttr(nl.TCA_U32_SEL, selector(keys...))
+		o.AddRtAttr(nl.TCA_U32_CLASSID, nl.Uint32Attr(id))
+	}}
+	if err := f.add(); err != nil {
+		return Missing(fmt.Errorf("u32 filter: %w", err), "CONFIG_NET_CLS_U32")
 	}
 	return nil
 }
-
-// reverse turns network order into what a little-endian number reads; the library
-// turns it back.
-func reverse(b []byte) []byte { return []byte{b[3], b[2], b[1], b[0]} }
 
 // filterPriority is behind all matches.
 const filterPriority = 100
@@ -140,9 +135,7 @@ func (s *Shaper) Cgroup(c *config.Shape) error {
 	if err != nil {
 		return err
 	}
-	f := &netlink.GenericFilter{FilterAttrs: netlink.FilterAttrs{LinkIndex: k.Attrs().Index, Parent: netlink.MakeHandle(major(c), 0), Handle: 1,
-		Priority: filterPriority, Protocol: unix.ETH_P_ALL}, FilterType: "cgroup"}
-	return once(s.h.FilterAdd(f))
+	return once(byCgroup("cgroup", k.Attrs().Index, c, nil).add())
 }
 
 // BPF installs two instructions that return the class id of the socket's cgroup,
@@ -157,9 +150,15 @@ func (s *Shaper) BPF(c *config.Shape) error {
 		return err
 	}
 	defer unix.Close(fd)
-	f := &netlink.BpfFilter{FilterAttrs: netlink.FilterAttrs{LinkIndex: k.Attrs().Index, Parent: netlink.MakeHandle(major(c), 0), Handle: 1,
-		Priority: filterPriority, Protocol: unix.ETH_P_ALL}, Fd: fd, Name: "tare-net-classid"}
-	return once(s.h.FilterAdd(f))
+	return once(byCgroup("bpf", k.Attrs().Index, c, func(o *nl.RtAttr) {
+		o.AddRtAttr(nl.TCA_BPF_FD, nl.Uint32Attr(uint32(fd)))
+		o.AddRtAttr(nl.TCA_BPF_NAME, nl.ZeroTerminated("tare-net-classid"))
+	}).add())
+}
+
+// byCgroup is a filter behind all matches, at the root of the tree.
+func byCgroup(kind string, index int, c *config.Shape, options func(*nl.RtAttr)) filter {
+	return filter{kind: kind, index: index, parent: netlink.MakeHandle(major(c), 0), handle: 1, prio: filterPriority, proto: unix.ETH_P_ALL, options: options}
 }
 
 func once(err error) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/hooks/network/config"
@@ -60,22 +61,17 @@ func (s *Shaper) Limit(link string, r config.Rate, burst uint32) error {
 		Limit:      size + uint32(min(float64(r.Bytes())*latency, 1<<30)) + 64<<10,
 	}
 	if err := s.h.QdiscReplace(q); err != nil {
-		return missing(fmt.Errorf("token bucket on %q: %w", link, err), "CONFIG_NET_SCH_TBF")
+		return Missing(fmt.Errorf("token bucket on %q: %w", link, err), "CONFIG_NET_SCH_TBF")
 	}
 	return nil
 }
 
 // Divert limits what comes in by a link: it is sent through a second link, ifb,
-// that has the bucket. No capability in the container lifts this.
-func (s *Shaper) Divert(link, ifb string, r config.Rate, burst uint32) error {
-	k, err := s.h.LinkByName(link)
+// that has the bucket and is there already. No capability in the container lifts this.
+func (s *Shaper) Divert(from, ifb string, r config.Rate, burst uint32) error {
+	k, err := s.h.LinkByName(from)
 	if err != nil {
 		return err
-	}
-	i := &netlink.Ifb{LinkAttrs: netlink.NewLinkAttrs()}
-	i.Name, i.MTU = ifb, k.Attrs().MTU
-	if err := s.h.LinkAdd(i); err != nil && !errors.Is(err, unix.EEXIST) {
-		return missing(fmt.Errorf("ifb %q: %w", ifb, err), "CONFIG_IFB")
 	}
 	to, err := s.h.LinkByName(ifb)
 	if err != nil {
@@ -89,20 +85,23 @@ func (s *Shaper) Divert(link, ifb string, r config.Rate, burst uint32) error {
 	}
 	in := &netlink.Ingress{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: k.Attrs().Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_INGRESS}}
 	if err := s.h.QdiscAdd(in); err != nil && !errors.Is(err, unix.EEXIST) {
-		return missing(fmt.Errorf("ingress of %q: %w", link, err), "CONFIG_NET_SCH_INGRESS")
+		return Missing(fmt.Errorf("ingress of %q: %w", from, err), "CONFIG_NET_SCH_INGRESS")
 	}
-	f := &netlink.U32{
-		FilterAttrs: netlink.FilterAttrs{LinkIndex: k.Attrs().Index, Parent: netlink.MakeHandle(0xffff, 0), Priority: 1, Protocol: unix.ETH_P_ALL},
-		Actions: []netlink.Action{&netlink.MirredAction{ActionAttrs: netlink.ActionAttrs{Action: netlink.TC_ACT_STOLEN},
-			MirredAction: netlink.TCA_EGRESS_REDIR, Ifindex: to.Attrs().Index}},
-	}
-	if err := s.h.FilterAdd(f); err != nil {
-		return missing(fmt.Errorf("redirect of %q: %w", link, err), "CONFIG_NET_CLS_U32, CONFIG_NET_ACT_MIRRED")
+	f := filter{kind: "u32", index: k.Attrs().Index, parent: netlink.MakeHandle(0xffff, 0), prio: 1, proto: unix.ETH_P_ALL, options: func(o *nl.RtAttr) {
+		o.AddRtAttr(nl.TCA_U32_SEL, selector(key{})) // all packets
+		act := o.AddRtAttr(nl.TCA_U32_ACT, nil).AddRtAttr(1, nil)
+		act.AddRtAttr(nl.TCA_ACT_KIND, nl.ZeroTerminated("mirred"))
+		to := nl.TcMirred{TcGen: nl.TcGen{Action: int32(netlink.TC_ACT_STOLEN)}, Eaction: int32(netlink.TCA_EGRESS_REDIR), Ifindex: uint32(to.Attrs().Index)}
+		act.AddRtAttr(nl.TCA_ACT_OPTIONS, nil).AddRtAttr(nl.TCA_MIRRED_PARMS, to.Serialize())
+	}}
+	if err := f.add(); err != nil {
+		return Missing(fmt.Errorf("redirect of %q: %w", from, err), "CONFIG_NET_CLS_U32, CONFIG_NET_ACT_MIRRED")
 	}
 	return nil
 }
 
-func missing(err error, feature string) error {
+// Missing names what the kernel may lack.
+func Missing(err error, feature string) error {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("%w (the kernel lacks %s?)", err, feature)
 	}

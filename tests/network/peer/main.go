@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,10 +18,10 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(errors.New("usage: peer serve|ask|pour|drain|frame|sctp|sctp-wait|hold"))
+		fail(errors.New("usage: peer serve|ask|pour|drain|frame|sctp|sctp-wait|hold|memory"))
 	}
 	verbs := map[string]func([]string) error{"serve": serve, "ask": ask, "pour": pour, "drain": drain, "frame": frame, "sctp": sctpInit,
-		"sctp-wait": sctpWait, "sctp-serve": sctpServe, "sctp-ask": sctpAsk, "hold": hold, "burst": burst}
+		"sctp-wait": sctpWait, "sctp-serve": sctpServe, "sctp-ask": sctpAsk, "hold": hold, "burst": burst, "memory": memory}
 	run := verbs[os.Args[1]]
 	if run == nil {
 		fail(fmt.Errorf("%s: no such verb", os.Args[1]))
@@ -219,5 +220,17 @@ func burst(args []string) error {
 		_, _ = c.WriteTo([]byte("x"), to)
 		time.Sleep(time.Millisecond)
 	}
+	return nil
+}
+
+// memory runs a program and prints the KiB that it had at most. A child begins with
+// what its parent has (getrusage(2)), which of this program is little.
+func memory(args []string) error {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return err
+	}
+	fmt.Println(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
 	return nil
 }

@@ -26,7 +26,7 @@ import (
 var (
 	hook   = flag.String("hook", "./tare-net", "the hook")
 	rounds = flag.Int("rounds", 30, "measured rounds")
-	live   = flag.Int("live", 300, "attachments that stay, for the figure with many")
+	live   = flag.Int("live", 1000, "attachments that stay, for the figure with many")
 	out    = flag.String("out", "", "file to write, Markdown")
 )
 

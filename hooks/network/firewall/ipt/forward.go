@@ -11,7 +11,6 @@ import (
 	"github.com/google/nftables"
 
 	"github.com/tare-oci/tare/hooks/network/firewall"
-	"github.com/tare-oci/tare/hooks/network/record"
 )
 
 // Another packet filter of the host may have the policy DROP for what is
@@ -34,14 +33,11 @@ func forwardRules(n firewall.Network, p iptables.Protocol) [][]string {
 	var out [][]string
 	for _, s := range n.Subnets {
 		if s.Addr().Is6() == (p == iptables.ProtocolIPv6) {
-			out = append(out, rules(n.Name, []string{"-s", s.String(), "-i", links}, []string{"-d", s.String(), "-o", links})...)
+			out = append(out, rules(n.Name, []string{"-s", s.String(), "-i", n.Links + "+"}, []string{"-d", s.String(), "-o", n.Links + "+"})...)
 		}
 	}
 	return out
 }
-
-// links matches all links that the hook makes for containers.
-const links = record.LinkPrefix + "+"
 
 type place struct {
 	program string

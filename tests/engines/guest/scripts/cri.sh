@@ -1,5 +1,7 @@
 #!/bin/sh
+# shellcheck disable=SC2016 # the shell of the container is meant
 # Pods of containerd's CRI in units of systemd's: SystemdCgroup = true.
+# shellcheck source=tests/engines/scripts/lib.sh
 . /srv/engines/lib.sh
 logs=/srv/engines/$N
 mkdir -p "$logs"
@@ -64,5 +66,5 @@ cri stopp "$pod"
 cri rmp "$pod"
 shown "$pod" LoadState
 cri ps | grep -c "$N"
-ls "/sys/fs/cgroup/kubepods.slice/$slice" | grep -c scope
+find "/sys/fs/cgroup/kubepods.slice/$slice" -name "*.scope" | wc -l
 systemctl stop kubepods.slice

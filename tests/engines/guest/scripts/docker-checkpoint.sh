@@ -1,11 +1,12 @@
 #!/bin/sh
 # shellcheck disable=SC2016 # the shell of the container is meant
 # docker checkpoint, which is experimental.
+# shellcheck source=tests/engines/scripts/lib.sh
 . /srv/engines/lib.sh
 count='i=0; while :; do i=$((i+1)); echo $i >/count; sleep 0.1; done'
 drun -d --security-opt seccomp=unconfined box sh -c "$count" >/dev/null
 counted() { # the shell empties the file before it writes to it
-	for try in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5; do
 		v=$(docker exec "$N" cat /count)
 		[ -z "$v" ] || break
 	done
@@ -26,4 +27,4 @@ docker checkpoint create --leave-running "$N" two
 echo "exit $?"
 look '{{.State.Status}}'
 docker checkpoint rm "$N" two && docker checkpoint ls "$N" | tail -n 1
-gone
+gone "$N"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # podman of root, whose cgroups are systemd's, and its checkpoints.
 # shellcheck disable=SC2016 # the shell of the container is meant
+# shellcheck source=tests/engines/scripts/lib.sh
 . /srv/engines/lib.sh
 pod_() { podman --cgroup-manager systemd --runtime "$RT" "$@"; }
 count='i=0; while :; do i=$((i+1)); echo $i >/count; sleep 0.1; done'
@@ -27,7 +28,7 @@ cat "/sys/fs/cgroup/machine.slice/$unit/memory.max"
 podman stats --no-stream --format '{{.MemUsage}} {{.PIDs}}' "$N" | sed 's,^[1-9][0-9.]*[kM]*B,some,;s,[1-9]$,some,'
 echo "# checkpoint"
 counted() { # the shell empties the file before it writes to it
-	for try in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5; do
 		v=$(podman exec "$N" cat /count)
 		[ -z "$v" ] || break
 	done
