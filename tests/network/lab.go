@@ -141,6 +141,8 @@ func (l *lab) files() []string {
 
 var counters = regexp.MustCompile(`packets \d+ bytes \d+|\[\d+:\d+\]|# (Generated|Completed).*`)
 
+var carriers = regexp.MustCompile(`(?m) linkdown|NO-CARRIER,|,LOWER_UP| (?:UP|DOWN|UNKNOWN|LOWERLAYERDOWN)( |$)`)
+
 // picture is what the host has, as text.
 func (l *lab) picture() string {
 	var b strings.Builder
@@ -160,8 +162,9 @@ func (l *lab) picture() string {
 			}
 			out = strings.Join(keep, "\n") + "\n"
 		}
-		// A bridge has a carrier while it has a port that is up.
-		out = regexp.MustCompile(` linkdown|NO-CARRIER,|,LOWER_UP|(?m:\b(UP|DOWN)\b (\S))`).ReplaceAllString(out, "$2")
+		// A bridge has a carrier while it has a port that is up, and what a link says of
+		// its own comes a moment after it is up.
+		out = carriers.ReplaceAllString(out, "$1")
 		b.WriteString(counters.ReplaceAllString(out, ""))
 	}
 	return b.String()
