@@ -146,10 +146,11 @@ type created struct {
 // create times `create` of a bundle and opens the pidfd of its init.
 func (b *bench) create(ctx context.Context, rt *ociRuntime, bundle string) (created, time.Duration, error) {
 	c := created{rt: rt, id: b.newID(rt), pidfd: -1}
-	pidFile := filepath.Join(b.dir, "pid")
+	pidFile := filepath.Join(b.dir, "pid-"+c.id) // engines never write over one
 	elapsed, err := b.launch.run(ctx, rt.argv("create", "--bundle", bundle, "--pid-file", pidFile, c.id)...)
 	if err == nil {
 		c.pid, err = readPid(pidFile)
+		_ = os.Remove(pidFile) // it goes with the directory at the latest
 	}
 	if err == nil {
 		c.pidfd, err = unix.PidfdOpen(c.pid, 0)
