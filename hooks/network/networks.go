@@ -1,11 +1,11 @@
 package network
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"golang.org/x/crypto/blake2s"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -110,7 +110,7 @@ func (e *Engine) writeMade(name string, m *made) error {
 // digest changes with the network's file, and with the version of this program,
 // whose defaults may be others.
 func digest(n *config.Network) string {
-	sum := sha256.Sum256(append([]byte(version.Version()+"\x00"), n.Text()...))
+	sum := blake2s.Sum256(append([]byte(version.Version()+"\x00"), n.Text()...))
 	return hex.EncodeToString(sum[:8])
 }
 

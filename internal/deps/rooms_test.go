@@ -10,6 +10,7 @@ const (
 
 	// Of the network hook; none of them may be linked into tare.
 	vlink    = "github.com/vishvananda/netlink"
+	blake2s  = "golang.org/x/crypto/blake2s"
 	vnetns   = "github.com/vishvananda/netns"
 	nftables = "github.com/google/nftables"
 )
@@ -73,23 +74,23 @@ var rooms = map[string]room{
 	"hooks/network": {
 		why:   "the order in which the network hook does its work; every subject is in a room below",
 		own:   append([]string{"hooks/network/config", "hooks/network/record", "internal/version"}, netRooms...),
-		other: []string{specs, xsys},
+		other: []string{blake2s, specs, xsys},
 	},
 	"hooks/network/cmd": {why: "flags, streams and exit codes of tare-net",
 		own: []string{"hooks/network", "hooks/network/config", "hooks/network/proxy", "hooks/network/record", "internal/entry", "internal/version"}},
 	"hooks/network/config":       {why: "reads files and words; knows no kernel", std: append([]string{"embed", "encoding/json", "fmt", "io", "net", "net/netip", "os", "path/filepath"}, pure...)},
-	"hooks/network/record":       {why: "files of the state directory", own: []string{"hooks/network/config"}, other: []string{xsys}},
+	"hooks/network/record":       {why: "files of the state directory", own: []string{"hooks/network/config"}, other: []string{blake2s, xsys}},
 	"hooks/network/ipam":         {why: "leases are files", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{xsys}},
 	"hooks/network/publish":      {why: "reservations are files; a port is probed by a socket", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{xsys}},
 	"hooks/network/names":        {why: "writes resolv.conf, hosts and hostname", own: []string{"hooks/network/config"}, other: []string{xsys}},
 	"hooks/network/netns":        {why: "opens network namespaces", own: []string{"hooks/network/record"}, other: []string{vnetns, xsys}},
-	"hooks/network/link":         {why: "rtnetlink: links, addresses, routes", own: []string{"hooks/network/config", "hooks/network/netns"}, other: []string{vlink, vlink + "/nl", xsys}},
+	"hooks/network/link":         {why: "rtnetlink: links, addresses, routes", own: []string{"hooks/network/config", "hooks/network/netns"}, other: []string{blake2s, vlink, vlink + "/nl", xsys}},
 	"hooks/network/shape":        {why: "rtnetlink: queues, classes, filters", own: []string{"hooks/network/config", "hooks/network/netns"}, other: []string{vlink, vlink + "/nl", xsys}},
 	"hooks/network/proxy":        {why: "copies bytes between sockets", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{xsys}},
 	"hooks/network/cni":          {why: "the one room that knows libcni", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{"github.com/containernetworking/cni/libcni", "github.com/containernetworking/cni/pkg/invoke", "github.com/containernetworking/cni/pkg/types", "github.com/containernetworking/cni/pkg/types/100", "github.com/containernetworking/cni/pkg/version"}},
 	"hooks/network/firewall":     {why: "says what rules are for, not how they are written", own: []string{"hooks/network/config"}},
 	"hooks/network/firewall/nft": {why: "nfnetlink", own: []string{"hooks/network/config", "hooks/network/firewall"}, other: []string{nftables, nftables + "/expr", nftables + "/binaryutil", nftables + "/userdata", xsys}},
-	"hooks/network/firewall/ipt": {why: "runs iptables", own: []string{"hooks/network/config", "hooks/network/firewall"}, other: []string{"github.com/coreos/go-iptables/iptables", nftables}},
+	"hooks/network/firewall/ipt": {why: "runs iptables", own: []string{"hooks/network/config", "hooks/network/firewall"}, other: []string{blake2s, "github.com/coreos/go-iptables/iptables", nftables}},
 	"hooks": {
 		why:   "it runs a program with the state on its stdin, and knows neither plans nor containers",
 		other: []string{specs, xsys},

@@ -1,9 +1,9 @@
 package link
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"golang.org/x/crypto/blake2s"
 	"net"
 	"net/netip"
 	"strings"
@@ -176,7 +176,7 @@ next:
 
 // stationOf is a local Ethernet address made from a name.
 func stationOf(name string) net.HardwareAddr {
-	sum := sha256.Sum256([]byte(name))
+	sum := blake2s.Sum256([]byte(name))
 	return net.HardwareAddr{sum[0]&0xfc | 0x02, sum[1], sum[2], sum[3], sum[4], sum[5]}
 }
 

@@ -1,8 +1,8 @@
 package record
 
 import (
-	"crypto/sha256"
 	"encoding/base32"
+	"golang.org/x/crypto/blake2s"
 	"strings"
 )
 
@@ -17,7 +17,7 @@ var lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(b
 // Key names an attachment: links, leases and rules carry it or a part of it, so
 // that what belongs to whom can be told even when the record is lost.
 func Key(network, id, ifname string) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{network, id, ifname}, "\x00")))
+	sum := blake2s.Sum256([]byte(strings.Join([]string{network, id, ifname}, "\x00")))
 	return lower.EncodeToString(sum[:])[:13]
 }
 

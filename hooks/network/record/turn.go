@@ -1,10 +1,10 @@
 package record
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"golang.org/x/crypto/blake2s"
 	"path/filepath"
 	"time"
 
@@ -36,7 +36,7 @@ func (s *Store) Turn() (*Turn, error) {
 // Take takes the turn of a name, or says after wait that somebody has it; a wait
 // of 0 only tries. Several names may be taken, and end together.
 func (t *Turn) Take(name string, wait time.Duration) error {
-	sum := sha256.Sum256([]byte(name))
+	sum := blake2s.Sum256([]byte(name))
 	at := unix.Flock_t{Type: unix.F_WRLCK, Start: int64(binary.BigEndian.Uint64(sum[:]) >> 2), Len: 1}
 	err := unix.FcntlFlock(uintptr(t.fd), unix.F_OFD_SETLK, &at)
 	if err != unix.EAGAIN && err != unix.EACCES {

@@ -1,9 +1,9 @@
 package ipt
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"golang.org/x/crypto/blake2s"
 	"net/netip"
 	"slices"
 	"strings"
@@ -17,7 +17,7 @@ import (
 // chainOf is the name of a network's chain: TARE-, eight digits, and a letter for
 // G(uard), D(oor), P(ost), E(nter), L(eave), H(ost).
 func chainOf(network, part string) string {
-	sum := sha256.Sum256([]byte(network))
+	sum := blake2s.Sum256([]byte(network))
 	return "TARE-" + hex.EncodeToString(sum[:4]) + "-" + part
 }
 
