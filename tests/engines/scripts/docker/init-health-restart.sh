@@ -29,3 +29,11 @@ until_ sh -c "[ \$(docker inspect --format '{{.RestartCount}}' $N) -ge 2 ]" && e
 docker stop -t 5 "$N" >/dev/null
 look '{{.State.Status}}'
 gone
+drun -d --restart unless-stopped box sh -c 'sleep 0.3; exit 4' >/dev/null
+until_ sh -c "[ \$(docker inspect --format '{{.RestartCount}}' $N) -ge 2 ]" && echo "again until it is stopped"
+docker stop -t 5 "$N" >/dev/null
+sleep 1
+look '{{.State.Status}} {{.State.Running}}'
+docker start "$N" >/dev/null
+until_ sh -c "[ \$(docker inspect --format '{{.RestartCount}}' $N) -ge 1 ]" && echo "and after a start again"
+gone
