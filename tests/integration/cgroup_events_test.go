@@ -245,7 +245,10 @@ func (b *box) stream(flags ...string) (lines func() []string, end func() result)
 	out := cmd.Stdout.(*os.File).Name()
 	b.must(cmd.Start())
 	b.t.Cleanup(func() { _ = cmd.Process.Kill() })
-	lines = func() []string { return slices.Collect(strings.Lines(readText(b.t, out))) }
+	lines = func() []string {
+		text := readText(b.t, out)
+		return slices.Collect(strings.Lines(text[:strings.LastIndexByte(text, '\n')+1])) // without one that is being written
+	}
 	return lines, func() result {
 		timer := time.AfterFunc(patience, func() { _ = cmd.Process.Signal(syscall.SIGKILL) })
 		defer timer.Stop()

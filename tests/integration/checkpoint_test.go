@@ -22,7 +22,7 @@ import (
 // counting is a program whose count is seen from outside; a file on a tmpfs, an
 // environment and a shell variable are seen through what it prints when told to.
 const counting = `exec 3>/data/count; echo kept >/scratch/file; i=0
-while ! [ -e /data/end ]; do i=$((i+1)); echo $i >/data/count; sleep 0.1; done
+while ! [ -e /data/end ]; do i=$((i+1)); printf "%05d\n" $i >/data/count; sleep 0.1; done
 cat /scratch/file; echo "$i $MARK"; exit 7`
 
 // countingBox is a container with limits, binds, masked and read-only paths.
