@@ -266,8 +266,8 @@ func TestV2Kill(t *testing.T) {
 }
 
 // TestV2Cycles: two hundred containers leave no cgroup behind, nor one that is dying for
-// each. Some twenty die slowly whoever made them: the kernel caches charges, and what a
-// page was charged for last.
+// each. Some twenty of them were seen to stay dying for minutes, and why is not known; one
+// that each container leaks would make two hundred.
 func TestV2Cycles(t *testing.T) {
 	b := newV2Box(t, prober("quiet"), namespaces(specs.LinuxNamespace{Type: specs.MountNamespace}))
 	b.spec.Mounts, b.spec.Hostname = b.spec.Mounts[:2], ""
