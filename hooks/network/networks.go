@@ -166,7 +166,10 @@ func (e *Engine) ensureBridge(n *config.Network, m *made) error {
 			return err
 		}
 	}
-	spec := link.BridgeSpec{Name: n.Bridge, Network: n.Name, MTU: mtu(n, nil)}
+	// Who is interested in a group is found out by a querier, and among containers
+	// alone there is none: a bridge sends everything everywhere then. A container
+	// that plays one would only get what is meant for others.
+	spec := link.BridgeSpec{Name: n.Bridge, Network: n.Name, MTU: mtu(n, nil), Snooping: n.Driver == config.VXLAN || n.Parent != ""}
 	for _, s := range n.Subnets {
 		spec.Gateways = append(spec.Gateways, netip.PrefixFrom(s.Gateway, s.Subnet.Bits()))
 	}
