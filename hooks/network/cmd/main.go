@@ -336,8 +336,8 @@ func gc(c *call) error {
 			return errors.Join(err, c.json(s))
 		}
 		if s != nil && !s.Empty() {
-			fmt.Fprintf(c.out, "%d attachments, %d links, %d leases, %d ports, %d rules, %d files\n",
-				len(s.Attachments), len(s.Links), len(s.Leases), len(s.Ports), s.Rules, s.Files)
+			fmt.Fprintf(c.out, "%d attachments, %d links, %d networks, %d leases, %d ports, %d rules, %d files\n",
+				len(s.Attachments), len(s.Links), len(s.Networks), len(s.Leases), len(s.Ports), s.Rules, s.Files)
 		}
 		return err
 	})
