@@ -60,9 +60,17 @@ type call struct {
 	out   io.Writer
 }
 
+// defaultPath is root's in Debian's login.defs(5).
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 func main() {
 	if entry.Added() {
 		os.Unsetenv(entry.Env) //nolint:errcheck // it has no NUL
+	}
+	// A hook whose config gives it no environment has none; iptables and the plugins
+	// of CNI are found, and find each other, by this.
+	if os.Getenv("PATH") == "" {
+		os.Setenv("PATH", defaultPath) //nolint:errcheck // it has no NUL
 	}
 	if len(os.Args) > 1 && os.Args[len(os.Args)-1] == "proxy" {
 		entry.Parallel()
