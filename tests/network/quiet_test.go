@@ -71,3 +71,50 @@ func TestN66OwnProcfs(t *testing.T) {
 	}
 	l.tn("detach", "x")
 }
+
+// N-66: beside others an attach asks the kernel for no more than alone: it lists
+// neither links nor leases, records, elements or directories.
+func TestN66SameCalls(t *testing.T) {
+	need(t, "strace")
+	l := newLab(t)
+	l.web("")
+	out := filepath.Join(l.dir, "trace")
+	calls := func(id string) map[string]int {
+		r := l.in(l.h, append([]string{"strace", "-f", "-qq", "-e", "trace=openat,getdents64,read,write,sendto,sendmsg,recvfrom,recvmsg,newfstatat,ioctl", "-o", out, l.hook},
+			l.hookArgs("attach", id, itoa(l.sleeper()), "networks=web", "ports="+itoa(20000+len(id))+":80")[1:]...)...)
+		if r.code != 0 {
+			t.Fatal(r.err)
+		}
+		trace, _ := os.ReadFile(out)
+		n := map[string]int{}
+		for _, line := range lines(string(trace)) { // PID NAME(...
+			if f := strings.Fields(line); len(f) > 1 {
+				if name, _, ok := strings.Cut(f[1], "("); ok {
+					n[name]++
+				}
+			}
+		}
+		return n
+	}
+	l.tn("attach", "first", itoa(l.sleeper()), "networks=web") // makes the bridge
+	alone := calls("x")
+	ids := []string{"first", "x"}
+	for i := range 20 {
+		ids = append(ids, "m"+itoa(i))
+		l.tn("attach", ids[len(ids)-1], itoa(l.sleeper()), "networks=web", "ports="+itoa(10000+i)+":80")
+	}
+	beside := calls("yy")
+	for _, name := range []string{"openat", "getdents64", "read", "write", "sendto", "sendmsg", "recvfrom", "recvmsg", "newfstatat", "ioctl"} {
+		// One read or write may be of Go's scheduler, which wakes itself by a pipe.
+		if alone[name]+1 < beside[name] {
+			t.Errorf("%s: %d alone, %d beside 20 others", name, alone[name], beside[name])
+		}
+	}
+	if alone["sendto"] == 0 || alone["openat"] == 0 {
+		t.Errorf("nothing was counted: %v", alone)
+	}
+	t.Log(alone, beside)
+	for _, id := range append(ids, "yy") {
+		l.tn("detach", id)
+	}
+}
