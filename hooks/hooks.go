@@ -2,8 +2,10 @@
 // POSIX-platform Hooks). Those of the container's namespaces are run by the
 // init.
 //
-// A hook without an env member gets the runtime's environment, one with an env
-// member, even an empty one, exactly that; PATH is never needed to find it. It
+// Its environment is its env member and nothing else: without one it is empty
+// (environ of POSIX, which the member is), as for the hooks that the init runs.
+// What the runtime's caller has in its own is not for a hook to see, and neither
+// is what tare tells itself there. PATH is never needed to find a hook. It
 // inherits no descriptor but its standard streams, runs in the bundle's
 // directory, and leads a process group of its own, which is killed whole when
 // its timeout ends.
@@ -88,10 +90,8 @@ func Run(kind string, index int, h *specs.Hook, in *Setting) error {
 	if len(h.Args) == 0 {
 		cmd.Args = []string{h.Path}
 	}
-	if h.Env == nil {
-		cmd.Env = os.Environ()
-	} else if len(h.Env) == 0 {
-		cmd.Env = []string{}
+	if len(h.Env) == 0 {
+		cmd.Env = []string{} // nil would be the runtime's
 	}
 	if err := cmd.Start(); err != nil {
 		var pe *os.PathError

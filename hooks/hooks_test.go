@@ -44,8 +44,9 @@ func TestEnvironment(t *testing.T) {
 		env  []string
 		want string
 	}{
-		"absent": {nil, "yes"},
+		"absent": {nil, ""},
 		"empty":  {[]string{}, ""},
+		"given":  {[]string{"TARE_TEST_INHERITED=no"}, "no"},
 	} {
 		out := filepath.Join(dir, name)
 		h := specs.Hook{Path: script(t, `echo "$TARE_TEST_INHERITED" > `+out), Env: c.env}
