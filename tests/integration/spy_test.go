@@ -100,18 +100,26 @@ func TestExecUnderTheEyesOfASpy(t *testing.T) {
 	}
 }
 
-// execUnderEyes executes something a number of times in a container that spies, and
-// again where the spy had no processor meanwhile.
+// execUnderEyes executes something a number of times in a container that spies.
 func (b *box) execUnderEyes(times int, flags ...string) {
 	b.t.Helper()
-	for again := range 5 {
-		end := spy(b)
+	b.underEyes(func() {
 		for range times {
 			b.ok(append(append([]string{"exec"}, flags...), b.id, "/prober", "quiet")...)
 		}
+	})
+}
+
+// underEyes does something beside a container that spies, and does it again where the
+// spy had no processor meanwhile.
+func (b *box) underEyes(do func()) {
+	b.t.Helper()
+	for again := range 8 {
+		end := spy(b)
+		do()
 		r := end()
 		b.remove()
-		if r.Seen > 0 || again == 4 {
+		if r.Seen > 0 || again == 7 {
 			nothingLeadsOut(b.t, r)
 			return
 		}
@@ -129,19 +137,18 @@ func TestCreateUnderTheEyesOfASpy(t *testing.T) {
 	need(t, "time namespaces", lackNamespace(specs.TimeNamespace))
 	a := newBox(t, userNamespace(100000))
 	a.own(100000)
-	end := spy(a)
-	h := holder{a.pid}
-	for i := range 16 {
-		b := newBox(t, prober("quiet"), withNamespace(specs.UserNamespace, h.path(specs.UserNamespace)), withNamespace(specs.PIDNamespace, h.path(specs.PIDNamespace)))
-		b.own(100000)
-		if i%2 == 1 {
-			b.edit(withNamespace(specs.TimeNamespace, ""))
-			b.spec.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 1000000}}
+	a.underEyes(func() {
+		h := holder{a.pid}
+		for i := range 16 {
+			b := newBox(t, prober("quiet"), withNamespace(specs.UserNamespace, h.path(specs.UserNamespace)), withNamespace(specs.PIDNamespace, h.path(specs.PIDNamespace)))
+			b.own(100000)
+			if i%2 == 1 {
+				b.edit(withNamespace(specs.TimeNamespace, ""))
+				b.spec.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 1000000}}
+			}
+			expect(t, "exit code", b.run().Code, 0)
 		}
-		expect(t, "exit code", b.run().Code, 0)
-	}
-	nothingLeadsOut(t, end())
-	a.remove()
+	})
 }
 
 // TestSpyNotices: a process of the host that enters the pid namespace alone is seen with
