@@ -40,6 +40,24 @@ is() {
 	[ "$("$@" 2>&1)" = "$_word" ]
 }
 
+# counted COMMAND...: the number in /count of a container, in which COMMAND runs. The
+# shell there empties the file before it writes to it.
+counted() {
+	_n=
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		_n=$("$@" cat /count)
+		[ -z "$_n" ] || break
+	done
+	echo "${_n:-0}"
+}
+
+# unloaded COMMAND...: COMMAND shows that systemd knows a unit no more. It forgets it when
+# it comes to it.
+unloaded() {
+	until_ is LoadState=not-found "$@"
+	"$@"
+}
+
 # Docker: a container of this script's runtime and name.
 drun() { docker run --network none --runtime "$RT" --name "$N" "$@"; }
 dbox() { docker run --rm --network none --runtime "$RT" "$@"; }
