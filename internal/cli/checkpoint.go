@@ -91,12 +91,5 @@ func runRestore(c *call) error {
 	if err := makeRoot(&c.global, r.Root()); err != nil {
 		return err
 	}
-	if o.Detach = c.flags.bool("detach"); o.Detach {
-		ctr, err := r.Restore(o)
-		if err == nil {
-			c.warn(ctr.Warnings)
-		}
-		return err
-	}
-	return c.foreground(&o.CreateOptions, func() (*libcontainer.Container, error) { return r.Restore(o) })
+	return c.begin(&o.CreateOptions, func() (*libcontainer.Container, error) { return r.Restore(o) })
 }
