@@ -115,6 +115,7 @@ func TestCheckpointSkipInFlight(t *testing.T) {
 	b.launch()
 	listening(b, "27003")
 	b.must(unix.Kill(b.pid, unix.SIGSTOP)) // so that it does not accept
+	b.until("the program to stand still", func() bool { return procState(b.pid) == "T" })
 	conn, err := net.Dial("tcp", "127.0.0.1:27003")
 	b.must(err)
 	defer conn.Close()
