@@ -39,17 +39,17 @@ func TestHookGetsStateArgsEnvAndDirectory(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	t.Setenv("TARE_TEST_INHERITED", "yes")
+	t.Setenv("TARE_SELF", "/bin/tare") // not for others
 	dir := t.TempDir()
 	for name, c := range map[string]struct {
 		env  []string
 		want string
 	}{
-		"absent": {nil, ""},
+		"absent": {nil, "yes"},
 		"empty":  {[]string{}, ""},
-		"given":  {[]string{"TARE_TEST_INHERITED=no"}, "no"},
 	} {
 		out := filepath.Join(dir, name)
-		h := specs.Hook{Path: script(t, `echo "$TARE_TEST_INHERITED" > `+out), Env: c.env}
+		h := specs.Hook{Path: script(t, `echo "$TARE_TEST_INHERITED$TARE_SELF" > `+out), Env: c.env}
 		if err := Run("poststart", 0, &h, &Setting{Dir: dir}); err != nil {
 			t.Fatal(err)
 		}

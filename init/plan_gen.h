@@ -2,7 +2,7 @@
 #pragma once
 
 #define PLAN_MAGIC 0x314e414c50455241ull
-#define PLAN_ABI 0x8a0cb09d81818d8aull
+#define PLAN_ABI 0x7f15c0ea3825856ull
 #define PLAN_HEADER_SIZE 64
 #define PLAN_OP_SIZE 64
 #define PLAN_MAX_SIZE 16777216
@@ -441,7 +441,7 @@ static const struct op_info op_infos[OP_COUNT] = {
 	[OP_STATE_SAVE] = {0, 1, 9, 0, 0x0, {0, 0, 0, 0}, {0, 0, 0}, {0, 0}},
 	[OP_RDT_JOIN] = {0, 2, 2, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, 0, 0}, {0, 0}},
 	[OP_NETDEV_MOVE] = {0, 2, 2, 0, 0x0, {0, 0, 0, 0}, {KIND_STR, KIND_STR, 0}, {0, 0}},
-	[OP_HOOK] = {0, 5, 5, 0, 0x0, {KIND_NUM, KIND_NUM, 0, 0}, {KIND_STR, KIND_STR, 0}, {KIND_LIST, KIND_LIST}},
+	[OP_HOOK] = {0, 5, 5, 0, 0x400, {KIND_NUM, KIND_NUM, 0, 0}, {KIND_STR, KIND_STR, 0}, {KIND_LIST, KIND_LIST}},
 	[OP_TARGET_OPEN] = {0, 0, 0, 0, 0x0, {KIND_NUM, KIND_NUM, KIND_SLOT_OUT, 0}, {0, 0, 0}, {0, 0}},
 	[OP_CGROUP_OPEN] = {0, 0, 0, 0, 0x8000000, {KIND_SLOT_OUT, 0, 0, 0}, {KIND_STR, KIND_STR, KIND_STR_OPT}, {0, 0}},
 	[OP_ROOT_OPEN] = {0, 0, 0, 0, 0x0, {KIND_NUM, KIND_SLOT_OUT, 0, 0}, {0, 0, 0}, {0, 0}},

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x8a0cb09d81818d8a
+const abiHash uint64 = 0x7f15c0ea3825856

@@ -153,10 +153,15 @@ func IDMap(field string, uids, gids []string, denySetgroups bool) Op {
 // StateSave records the process in state.json.
 func StateSave(field string) Op { return Op{Code: OpStateSave, Field: field} }
 
-// Hook runs a runtime-namespace hook. timeout is in seconds, 0 for none.
-func Hook(field, kind string, index int, path string, args, env []string, timeout int) Op {
-	return Op{Code: OpHook, Field: field, Num: [4]uint64{uint64(index), uint64(timeout)}, Str: [3]string{kind, path},
+// Hook runs a runtime-namespace hook. timeout is in seconds, 0 for none; with
+// inherit it gets the runtime's environment instead of env.
+func Hook(field, kind string, index int, path string, args, env []string, timeout int, inherit bool) Op {
+	op := Op{Code: OpHook, Field: field, Num: [4]uint64{uint64(index), uint64(timeout)}, Str: [3]string{kind, path},
 		Blob: [2][]byte{List(args), List(env)}}
+	if inherit {
+		op.Flags |= FlagInheritEnv
+	}
+	return op
 }
 
 // SyncArrive is the init's word that it has come this far.

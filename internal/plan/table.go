@@ -66,8 +66,9 @@ var table = [opCount]opRow{
 	OpNetdevMove: {name: "netdev-move", side: Host, phase: PhaseEnter,
 		doc: "move a network device with its addresses into the container's network namespace, rename it and set it up", args: []arg{str("device", 0), str("to", 1)}},
 	OpHook: {name: "hook", side: Host, phase: PhaseHooks,
-		doc:  "run a hook in the runtime's namespaces, the state on its stdin",
-		args: []arg{str("kind", 0), num("index", 0), str("path", 1), list("args", 0), list("env", 1), num("timeout", 1)}},
+		doc:   "run a hook in the runtime's namespaces, the state on its stdin",
+		args:  []arg{str("kind", 0), num("index", 0), str("path", 1), list("args", 0), list("env", 1), num("timeout", 1)},
+		flags: []bitName{{uint64(FlagInheritEnv), "inherit-env"}}},
 
 	OpTargetOpen: {name: "target-open", side: Host, phase: PhasePrepare,
 		doc:  "open a pidfd of the container's process and prove that it is the recorded one",
