@@ -25,6 +25,11 @@ const (
 const (
 	isolatedGap  = 100 * time.Millisecond
 	warmUpRounds = 2
+	// livesApart is what lies between a life of a container and the next, hot: as
+	// much as where the budgets were set, by lives of several runtimes in turn. The
+	// kernel is by then out of the mode in which a write to cgroup.procs need not
+	// wait for a grace period.
+	livesApart = 30 * time.Millisecond
 )
 
 // gap returns the time slept before each timed command.
@@ -56,8 +61,9 @@ type refusal struct {
 type measureFunc func(ctx context.Context, rt *ociRuntime) (map[command]sample, error)
 
 // interleave measures all runtimes in every round, in a new random order each
-// time, so that a drift of the machine hits all of them alike.
-func (b *bench) interleave(ctx context.Context, what string, mode regime, rounds int, contestants []*ociRuntime, commands []command, measure measureFunc) (map[command]map[string][]sample, []refusal, error) {
+// time, so that a drift of the machine hits all of them alike. between, if there is
+// one, comes after a hot runtime's untimed measurement.
+func (b *bench) interleave(ctx context.Context, what string, mode regime, rounds int, contestants []*ociRuntime, commands []command, between func(context.Context) error, measure measureFunc) (map[command]map[string][]sample, []refusal, error) {
 	what = fmt.Sprintf("%s, %s", what, mode)
 	var refused []refusal
 	var able []*ociRuntime
@@ -93,6 +99,11 @@ func (b *bench) interleave(ctx context.Context, what string, mode regime, rounds
 		for _, rt := range able {
 			if mode == hot {
 				_, _ = measure(ctx, rt) // a failure shows again in the timed one
+				if between != nil {
+					if err := between(ctx); err != nil {
+						return nil, nil, err
+					}
+				}
 			}
 			times, err := measure(ctx, rt)
 			if ctx.Err() != nil {
@@ -136,6 +147,7 @@ func (b *bench) measureTimes(ctx context.Context, r *report) error {
 		if err := b.measureInside(ctx, r, defaultBundle, mode, cmdExec, exec); err != nil {
 			return err
 		}
+		r.Series = append(r.Series, r.sum(defaultBundle, mode))
 		events := func(id string) []string { return []string{"events", "--stats", id} }
 		if err := b.measureInside(ctx, r, defaultBundle, mode, cmdEvents, events); err != nil {
 			return err
@@ -158,13 +170,14 @@ func (b *bench) measureRun(ctx context.Context, r *report, v variant, mode regim
 		}
 		return map[command]sample{cmdRun: millis(elapsed)}, nil
 	}
-	result, refused, err := b.interleave(ctx, fmt.Sprintf("run, %s bundle", v), mode, r.Rounds, b.contestants(v, cmdRun), []command{cmdRun}, measure)
+	result, refused, err := b.interleave(ctx, fmt.Sprintf("run, %s bundle", v), mode, r.Rounds, b.contestants(v, cmdRun), []command{cmdRun}, nil, measure)
 	r.Refused = append(r.Refused, refused...)
 	r.Series = append(r.Series, series{v, cmdRun, mode, result[cmdRun]})
 	return err
 }
 
-// measureLifecycle times the commands of a container's life.
+// measureLifecycle times the commands of a container's life; hot, its creation once
+// more directly after another life.
 func (b *bench) measureLifecycle(ctx context.Context, r *report, v variant, mode regime) error {
 	bundles, err := b.bundles(v, "wait", b.fs.payload.wait)
 	if err != nil {
@@ -173,7 +186,7 @@ func (b *bench) measureLifecycle(ctx context.Context, r *report, v variant, mode
 	measure := func(ctx context.Context, rt *ociRuntime) (map[command]sample, error) {
 		return b.lifecycle(ctx, rt, bundles[rt.Name], mode.gap())
 	}
-	result, refused, err := b.interleave(ctx, fmt.Sprintf("lifecycle, %s bundle", v), mode, r.Rounds, b.runtimes, lifecycleCommands, measure)
+	result, refused, err := b.interleave(ctx, fmt.Sprintf("lifecycle, %s bundle", v), mode, r.Rounds, b.runtimes, lifecycleCommands, b.apart, measure)
 	r.Refused = append(r.Refused, refused...)
 	if err != nil {
 		return err
@@ -181,18 +194,48 @@ func (b *bench) measureLifecycle(ctx context.Context, r *report, v variant, mode
 	for _, c := range lifecycleCommands {
 		r.Series = append(r.Series, series{v, c, mode, result[c]})
 	}
-	sum := map[string][]sample{}
-	for _, rt := range b.runtimes {
-		var parts [][]sample
-		for _, c := range lifecycleCommands {
-			parts = append(parts, result[c][rt.Name])
-		}
-		if len(parts[0]) > 0 {
-			sum[rt.Name] = total(parts...)
+	if mode != hot {
+		return nil
+	}
+	again := func(ctx context.Context, rt *ociRuntime) (map[command]sample, error) {
+		times, err := measure(ctx, rt)
+		return map[command]sample{cmdAgain: times[cmdCreate]}, err
+	}
+	result, refused, err = b.interleave(ctx, fmt.Sprintf("%s, %s bundle", cmdAgain, v), mode, r.Rounds, b.runtimes, []command{cmdAgain}, nil, again)
+	r.Refused = append(r.Refused, refused...)
+	r.Series = append(r.Series, series{v, cmdAgain, mode, result[cmdAgain]})
+	return err
+}
+
+// apart lets livesApart go by without a rest: the C program, where there is one, makes
+// containers all the while. It joins cgroups without a write to cgroup.procs, and leaves
+// nothing behind that a runtime would gain or lose by.
+func (b *bench) apart(ctx context.Context) error {
+	if len(b.floor) == 0 {
+		time.Sleep(livesApart)
+		return ctx.Err()
+	}
+	for end := time.Now().Add(livesApart); time.Now().Before(end); {
+		if _, err := b.run(ctx, b.floor[0], "", 0); err != nil {
+			return err
 		}
 	}
-	r.Series = append(r.Series, series{v, cmdSum, mode, sum})
 	return nil
+}
+
+// sum adds the commands of a life up, round by round.
+func (r *report) sum(v variant, mode regime) series {
+	sum := map[string][]sample{}
+	for name := range r.find(v, cmdCreate, mode).Millis {
+		var parts [][]sample
+		for _, c := range sumCommands {
+			parts = append(parts, r.find(v, c, mode).Millis[name])
+		}
+		if len(parts[0]) > 0 {
+			sum[name] = total(parts...)
+		}
+	}
+	return series{v, cmdSum, mode, sum}
 }
 
 // measureInside times a command on a container that keeps running. It is no part
@@ -229,7 +272,7 @@ func (b *bench) measureInside(ctx context.Context, r *report, v variant, mode re
 		}
 		return map[command]sample{cmd: millis(elapsed)}, nil
 	}
-	result, refused, err := b.interleave(ctx, fmt.Sprintf("%s, %s bundle", cmd, v), mode, r.Rounds, b.runtimes, []command{cmd}, measure)
+	result, refused, err := b.interleave(ctx, fmt.Sprintf("%s, %s bundle", cmd, v), mode, r.Rounds, b.runtimes, []command{cmd}, nil, measure)
 	r.Refused = append(r.Refused, refused...)
 	r.Series = append(r.Series, series{v, cmd, mode, result[cmd]})
 	return err

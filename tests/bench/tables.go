@@ -23,7 +23,8 @@ func (r *report) ratioTable() table {
 	t := table{
 		title: "Ratios to " + r.Reference,
 		note: fmt.Sprintf("Median of the ratios of neighbouring commands in %d rounds, with the 95 %% interval of that median; below 1 is faster. "+
-			"Hot: directly after an untimed run of the same. Isolated: %v of rest before each command.", r.Rounds, isolatedGap),
+			"Hot: directly after an untimed run of the same; a life of a container, create to delete, %v after one, with other containers between. "+
+			"`%s`: directly after one. `%s`: create, start, state, exec, kill and delete. Isolated: %v of rest before each command.", r.Rounds, livesApart, cmdAgain, cmdSum, isolatedGap),
 		head: []string{"bundle", "command"},
 	}
 	for _, rt := range r.Runtimes {
