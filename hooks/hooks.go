@@ -2,10 +2,10 @@
 // POSIX-platform Hooks). Those of the container's namespaces are run by the
 // init.
 //
-// Its environment is its env member and nothing else: without one it is empty
-// (environ of POSIX, which the member is), as for the hooks that the init runs.
-// What the runtime's caller has in its own is not for a hook to see, and neither
-// is what tare tells itself there. PATH is never needed to find a hook. It
+// A hook without an env member gets the runtime's environment, as runc and crun give
+// it (hooks in use look for programs in the PATH of there), without what tare tells
+// itself; one with an env member, even an empty one, exactly that. PATH is never
+// needed to find it. It
 // inherits no descriptor but its standard streams, runs in the bundle's
 // directory, and leads a process group of its own, which is killed whole when
 // its timeout ends.
@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -25,6 +26,9 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
+
+// ownVariable begins what the front tells the whole (package whole).
+const ownVariable = "TARE_SELF="
 
 // Error says which hook failed and how.
 type Error struct {
@@ -90,8 +94,10 @@ func Run(kind string, index int, h *specs.Hook, in *Setting) error {
 	if len(h.Args) == 0 {
 		cmd.Args = []string{h.Path}
 	}
-	if len(h.Env) == 0 {
-		cmd.Env = []string{} // nil would be the runtime's
+	if h.Env == nil {
+		cmd.Env = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, ownVariable) })
+	} else if len(h.Env) == 0 {
+		cmd.Env = []string{}
 	}
 	if err := cmd.Start(); err != nil {
 		var pe *os.PathError

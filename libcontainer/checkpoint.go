@@ -136,9 +136,6 @@ func checkpoint(rec *state.Record, o *CheckpointOptions) error {
 		return err
 	}
 	defer closeAll(files)
-	if err := writeStreams(o.ImageDir, streams); err != nil {
-		return err
-	}
 	kind := criu.Dump
 	if o.PreDump {
 		kind = criu.PreDump
@@ -152,12 +149,18 @@ func checkpoint(rec *state.Record, o *CheckpointOptions) error {
 	if err != nil {
 		return err
 	}
-	err = s.Do(kind, opts, criu.Events{})
+	// Before the processes are gone, because it may fail.
+	if err = writeStreams(o.ImageDir, streams); err == nil {
+		err = s.Do(kind, opts, criu.Events{})
+	}
 	if ended := s.Close(); err == nil && ended != nil && !o.PreDump {
 		err = fmt.Errorf("criu: %w", ended)
 	}
-	if err != nil && status != Paused {
-		thaw(rec) // one that was killed has left them frozen
+	if err != nil {
+		removeStreams(o.ImageDir)
+		if status != Paused {
+			thaw(rec) // one that was killed has left them frozen
+		}
 	}
 	return criu.Explain(err, filepath.Join(o.WorkDir, dumpLog))
 }

@@ -93,26 +93,38 @@ func openFiles(pid int, points []mountPoint) ([]openFile, error) {
 	}
 	var out []openFile
 	for _, e := range entries {
-		var f openFile
-		if f.fd, err = strconv.Atoi(e.Name()); err != nil {
+		f, err := openFileAt(pid, dir+e.Name(), points)
+		if os.IsNotExist(err) {
+			continue // closed meanwhile, where nothing keeps the processes still
+		}
+		if err != nil {
 			return nil, err
-		}
-		if f.name, err = os.Readlink(dir + e.Name()); err != nil {
-			return nil, err
-		}
-		info := sys.Text(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, f.fd))
-		if f.flags, err = strconv.ParseUint(infoOf(info, "flags:"), 8, 32); err != nil {
-			return nil, fmt.Errorf("fdinfo of descriptor %d: flags: %w", f.fd, err)
-		}
-		if strings.HasPrefix(f.name, "/") {
-			if err := f.nameOutside(dir+e.Name(), infoOf(info, "mnt_id:"), points); err != nil {
-				return nil, err
-			}
 		}
 		out = append(out, f)
 	}
 	slices.SortFunc(out, func(a, b openFile) int { return a.fd - b.fd })
 	return out, nil
+}
+
+func openFileAt(pid int, at string, points []mountPoint) (f openFile, err error) {
+	if f.fd, err = strconv.Atoi(filepath.Base(at)); err != nil {
+		return f, err
+	}
+	if f.name, err = os.Readlink(at); err != nil {
+		return f, err
+	}
+	data, err := sys.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, f.fd), maxConfig)
+	if err != nil {
+		return f, err
+	}
+	info := string(data)
+	if f.flags, err = strconv.ParseUint(infoOf(info, "flags:"), 8, 32); err != nil {
+		return f, fmt.Errorf("fdinfo of descriptor %d: flags: %w", f.fd, err)
+	}
+	if strings.HasPrefix(f.name, "/") {
+		err = f.nameOutside(at, infoOf(info, "mnt_id:"), points)
+	}
+	return f, err
 }
 
 // nameOutside renames a file that lies on no mount of the container.
@@ -153,6 +165,11 @@ func writeStreams(imageDir string, names []string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(imageDir, descriptorsFile), data, 0o600)
+}
+
+// removeStreams takes them away where there is no image that they are of.
+func removeStreams(imageDir string) {
+	_ = os.Remove(filepath.Join(imageDir, descriptorsFile)) // why there is none is what the caller is told
 }
 
 // readStreams reads them; without the file there are none.

@@ -82,6 +82,9 @@ func (r *Runtime) restore(o *RestoreOptions) (*Container, error) {
 	h.systemd = systemd
 	s := &restoring{host: h, o: o, spec: spec, root: r.root}
 	if err := s.run(); err != nil {
+		if s.terminal != nil {
+			s.terminal.Close()
+		}
 		h.pid, h.stage = s.container, s.container
 		h.fail()
 		return nil, err

@@ -89,7 +89,7 @@ func (c *compiler) emitRuntimeHooks() {
 				h := &k.hooks[i]
 				f := field.Index("hooks."+k.kind, i)
 				if c.checkHook(f, h) {
-					c.add(plan.Hook(f, k.kind, i, h.Path, hookArgs(h), h.Env, timeout(h)))
+					c.add(plan.Hook(f, k.kind, i, h.Path, hookArgs(h), h.Env, timeout(h), h.Env == nil))
 				}
 			}
 		}

@@ -218,6 +218,19 @@ func start(t testing.TB, script string, dirs ...string) child {
 	return c
 }
 
+// sleeps waits until the process is sleep(1), and sleeps.
+func (c child) sleeps(t testing.TB) {
+	t.Helper()
+	for end := soon(); ; time.Sleep(time.Millisecond) {
+		if text := read(t, "/proc/"+strconv.Itoa(c.pid)+"/stat"); strings.Contains(text, "(sleep) S ") {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("process %d does not sleep", c.pid)
+		}
+	}
+}
+
 func (c child) isDead(t testing.TB) {
 	t.Helper()
 	select {

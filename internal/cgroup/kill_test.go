@@ -179,6 +179,7 @@ func TestRemoveNamesWhatIsLeft(t *testing.T) {
 		newCgroup(t, h, rel)
 		newBelow(t, h, rel+"/below")
 		c := start(t, "exec sleep 60", h.mount+rel+"/below")
+		c.sleeps(t)
 		begin := time.Now()
 		err := Remove(h.mount, rel, nil, begin.Add(60*time.Millisecond))
 		took := time.Since(begin)
@@ -201,14 +202,21 @@ func TestRemoveNamesWhatIsLeft(t *testing.T) {
 }
 
 func TestKillNamesWhatDoesNotDie(t *testing.T) {
-	h := with(t, "pids")
+	h, freezer := with(t, "pids"), with(t, "freezer")
 	rel := name(t)
 	newCgroup(t, h, rel)
-	c := start(t, "exec sleep 60", h.mount+rel)
-	err := Kill(time.Now().Add(-time.Second), Dir{h.mount, rel}) // no time to die
+	newCgroup(t, freezer, rel)
+	c := start(t, "exec sleep 60", h.mount+rel, freezer.mount+rel)
+	if err := Freeze(freezer.mount, rel, soon(), nil); err != nil { // of which Kill is not told
+		t.Fatal(err)
+	}
+	err := Kill(time.Now().Add(-time.Second), Dir{h.mount, rel})
 	var busy *BusyError
 	if !errors.As(err, &busy) || busy.Processes[0].Pid != c.pid {
 		t.Errorf("%v", err)
+	}
+	if err := Thaw(freezer.mount, rel, soon()); err != nil {
+		t.Error(err)
 	}
 	c.isDead(t)
 }
@@ -251,7 +259,17 @@ func TestFreezeAndThaw(t *testing.T) {
 			}
 			return false
 		}
-		if !grows() {
+		runs := func() bool { // on a busy machine it may take a while
+			for end := soon(); ; {
+				if grows() {
+					return true
+				}
+				if time.Now().After(end) {
+					return false
+				}
+			}
+		}
+		if !runs() {
 			t.Fatal("the process does not run")
 		}
 		for range 2 { // to do it again is no mistake
@@ -267,7 +285,7 @@ func TestFreezeAndThaw(t *testing.T) {
 				t.Fatalf("%q: %v", controller, err)
 			}
 		}
-		if frozen, err := Frozen(h.mount, rel); err != nil || frozen || !grows() {
+		if frozen, err := Frozen(h.mount, rel); err != nil || frozen || !runs() {
 			t.Errorf("%q: frozen %v, %v, or not running", controller, frozen, err)
 		}
 		if err := Kill(soon(), Dir{h.mount, rel}); err != nil {

@@ -68,11 +68,11 @@ func (w *OOMWatch) Count() (uint64, error) {
 	if !w.dir.v2 {
 		var buf [8]byte
 		n, err := retry(func() (int, error) { return unix.Read(w.fd, buf[:]) })
-		if err == unix.EAGAIN || n != len(buf) {
-			return 0, nil
-		}
-		if err != nil {
+		if err != nil && err != unix.EAGAIN {
 			return 0, err
+		}
+		if n != len(buf) {
+			return 0, nil
 		}
 		// The removal of the cgroup notifies, too.
 		if _, err := w.killed(); isGone(err) {

@@ -40,6 +40,9 @@ func runCheckpoint(c *call) error {
 // statusFile is a descriptor of the caller's that can be written to.
 func statusFile(fd int) (*os.File, error) {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if own, e := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); e == nil && own&unix.FD_CLOEXEC != 0 {
+		err = unix.EBADF // not given to tare but opened by it: see checkPreserved
+	}
 	if err == nil && flags&unix.O_ACCMODE == unix.O_RDONLY {
 		err = errors.New("it is open for reading only")
 	}
@@ -88,12 +91,5 @@ func runRestore(c *call) error {
 	if err := makeRoot(&c.global, r.Root()); err != nil {
 		return err
 	}
-	if o.Detach = c.flags.bool("detach"); o.Detach {
-		ctr, err := r.Restore(o)
-		if err == nil {
-			c.warn(ctr.Warnings)
-		}
-		return err
-	}
-	return c.foreground(&o.CreateOptions, func() (*libcontainer.Container, error) { return r.Restore(o) })
+	return c.begin(&o.CreateOptions, func() (*libcontainer.Container, error) { return r.Restore(o) })
 }

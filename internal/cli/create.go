@@ -11,15 +11,8 @@ import (
 )
 
 func runCreate(c *call) error {
-	r, err := c.runtime()
+	r, o, err := c.toCreate()
 	if err != nil {
-		return err
-	}
-	o, err := c.createOptions(c.args[0])
-	if err != nil {
-		return err
-	}
-	if err := makeRoot(&c.global, r.Root()); err != nil {
 		return err
 	}
 	ctr, err := r.Create(o)
@@ -28,6 +21,19 @@ func runCreate(c *call) error {
 	}
 	c.warn(ctr.Warnings)
 	return nil
+}
+
+// toCreate reads what create and run share, and makes the state directory.
+func (c *call) toCreate() (*libcontainer.Runtime, libcontainer.CreateOptions, error) {
+	r, err := c.runtime()
+	if err != nil {
+		return nil, libcontainer.CreateOptions{}, err
+	}
+	o, err := c.createOptions(c.args[0])
+	if err == nil {
+		err = makeRoot(&c.global, r.Root())
+	}
+	return r, o, err
 }
 
 // createOptions are the flags that create and run share. Paths are resolved

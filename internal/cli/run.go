@@ -7,30 +7,23 @@ import (
 )
 
 func runRun(c *call) error {
-	r, err := c.runtime()
+	r, o, err := c.toCreate()
 	if err != nil {
 		return err
 	}
-	o, err := c.createOptions(c.args[0])
-	if err != nil {
-		return err
-	}
-	if err := makeRoot(&c.global, r.Root()); err != nil {
-		return err
-	}
+	return c.begin(&o, func() (*libcontainer.Container, error) { return r.Run(o) })
+}
+
+// begin has a container run, as o says by then, and unless it is to be left alone
+// stands in for its program until that ends.
+func (c *call) begin(o *libcontainer.CreateOptions, run func() (*libcontainer.Container, error)) error {
 	if o.Detach = c.flags.bool("detach"); o.Detach {
-		ctr, err := r.Run(o)
+		ctr, err := run()
 		if err == nil {
 			c.warn(ctr.Warnings)
 		}
 		return err
 	}
-	return c.foreground(&o, func() (*libcontainer.Container, error) { return r.Run(o) })
-}
-
-// foreground has a container run, as o says by then, and stands in for its program
-// until that ends.
-func (c *call) foreground(o *libcontainer.CreateOptions, run func() (*libcontainer.Container, error)) error {
 	if !c.flags.bool("no-subreaper") {
 		if err := libcontainer.BecomeSubreaper(); err != nil {
 			return err

@@ -49,7 +49,10 @@ func runSpec(c *call) error {
 		return err
 	}
 	_, err = f.Write(data)
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		_ = os.Remove(path) // half of a config
+	}
+	return err
 }
 
 // networkHook is the program that `make install` puts beside tare.

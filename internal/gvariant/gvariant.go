@@ -86,6 +86,9 @@ var widths = map[byte]int{'y': 8, 'n': -16, 'q': 16, 'i': -32, 'u': 32, 'x': -64
 // number reads a number of a type: decimal, 0x hexadecimal, or 0 octal.
 func number(text string, t byte) (Value, error) {
 	v := Value{Type: string(t)}
+	if digits := strings.TrimLeft(text, "+-"); len(text)-len(digits) > 1 || strings.Contains(text, "_") || len(digits) > 1 && digits[0] == '0' && strings.IndexByte("bBoO", digits[1]) >= 0 {
+		return v, errors.New("has " + text + ", which is no number") // but in Go
+	}
 	var err error
 	switch w := widths[t]; {
 	case t == 'd':

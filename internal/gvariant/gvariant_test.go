@@ -55,7 +55,7 @@ func TestRefused(t *testing.T) {
 	for _, text := range []string{``, ` `, `x`, `'a`, `"a`, `[`, `[1`, `[1 2]`, `[1,,2]`, `[]`, `[1, 'a']`, `(`, `()`, `(1`, `{1}`, `{1:}`, `{1:2`, `{[1]: 2}`, `<`, `<1`,
 		`1 2`, `1x`, `--1`, `2147483648`, `byte 256`, `byte -1`, `uint64 -1`, `uint64 18446744073709551616`, `int16 1.5`, `uint64 'a'`, `boolean 1`, `string 1`,
 		`@q`, `@mi 1`, `@ 1`, `@z 1`, `@() 1`, `@{sv} {}`, `@a{vs} {}`, `@a 1`, `@(i 1`, `objectpath 'a'`, `objectpath '/a/'`, `objectpath '//'`, `signature 'mi'`,
-		`'\u12'`, `'\ud800'`, `'\`, "'a\x00'", "'\xff'", `just nothing`, `nothing`, `handle 1`, `double 'x'`, `1e`, strings.Repeat("[", 100), strings.Repeat("<", 40) + "1" + strings.Repeat(">", 40)} {
+		`'\u12'`, `'\ud800'`, `'\`, "'a\x00'", "'\xff'", `just nothing`, `nothing`, `handle 1`, `double 'x'`, `1e`, `1_0`, `uint64 1_0`, `double 1_0`, `0b1`, `0o7`, `+-5`, `uint64 +-5`, strings.Repeat("[", 100), strings.Repeat("<", 40) + "1" + strings.Repeat(">", 40)} {
 		if v, err := Parse(text); err == nil {
 			t.Errorf("%q is taken for %s", text, show(&v))
 		}

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0xf9f8fcf39905a2ff
+const abiHash uint64 = 0x7f15c0ea3825856

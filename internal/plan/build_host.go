@@ -25,6 +25,12 @@ func UnitStart(field, manager, unit string, cgroups, properties []string, flags 
 	return Op{Code: OpUnitStart, Field: field, Flags: flags, Str: [3]string{manager, unit}, Blob: [2][]byte{List(properties), List(cgroups)}}
 }
 
+// CgroupKeep keeps the process in v1 cgroups that it has joined, given by their
+// directories. flags: FlagReady to wait before until systemd has done what it was at.
+func CgroupKeep(field string, dirs []string, flags uint32) Op {
+	return Op{Code: OpCgroupKeep, Field: field, Flags: flags, Blob: [2][]byte{List(dirs)}}
+}
+
 // DeviceFilter restricts the devices of a v2 cgroup. Each rule is "allow" or
 // "deny", the type, "major:minor" and some of "rwm".
 func DeviceFilter(field, dir string, rules []string) Op {
@@ -147,10 +153,15 @@ func IDMap(field string, uids, gids []string, denySetgroups bool) Op {
 // StateSave records the process in state.json.
 func StateSave(field string) Op { return Op{Code: OpStateSave, Field: field} }
 
-// Hook runs a runtime-namespace hook. timeout is in seconds, 0 for none.
-func Hook(field, kind string, index int, path string, args, env []string, timeout int) Op {
-	return Op{Code: OpHook, Field: field, Num: [4]uint64{uint64(index), uint64(timeout)}, Str: [3]string{kind, path},
+// Hook runs a runtime-namespace hook. timeout is in seconds, 0 for none; with
+// inherit it gets the runtime's environment instead of env.
+func Hook(field, kind string, index int, path string, args, env []string, timeout int, inherit bool) Op {
+	op := Op{Code: OpHook, Field: field, Num: [4]uint64{uint64(index), uint64(timeout)}, Str: [3]string{kind, path},
 		Blob: [2][]byte{List(args), List(env)}}
+	if inherit {
+		op.Flags |= FlagInheritEnv
+	}
+	return op
 }
 
 // SyncArrive is the init's word that it has come this far.

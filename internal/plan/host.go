@@ -40,6 +40,9 @@ func (op *Op) UnitStartArgs() (unit string, cgroups, properties []string) {
 	return op.Str[1], Unlist(op.Blob[1]), Unlist(op.Blob[0])
 }
 
+// CgroupKeepArgs returns the directories.
+func (op *Op) CgroupKeepArgs() (dirs []string) { return Unlist(op.Blob[0]) }
+
 // DeviceFilterArgs returns the directory and the rules.
 func (op *Op) DeviceFilterArgs() (dir string, rules []string) {
 	return op.Str[0], Unlist(op.Blob[0])
@@ -108,9 +111,13 @@ func (op *Op) SpawnArgs() (flags uint64, cgroup Slot) { return op.Num[0], Slot(o
 // IDMapArgs returns the lines of the maps.
 func (op *Op) IDMapArgs() (uids, gids []string) { return Unlist(op.Blob[0]), Unlist(op.Blob[1]) }
 
-// HookArgs returns a hook.
+// HookArgs returns a hook; env is nil where the runtime's is inherited.
 func (op *Op) HookArgs() (kind string, index int, path string, args, env []string, timeout int) {
-	return op.Str[0], int(op.Num[0]), op.Str[1], Unlist(op.Blob[0]), Unlist(op.Blob[1]), int(op.Num[1])
+	env = Unlist(op.Blob[1])
+	if env == nil && !op.Has(FlagInheritEnv) {
+		env = []string{}
+	}
+	return op.Str[0], int(op.Num[0]), op.Str[1], Unlist(op.Blob[0]), env, int(op.Num[1])
 }
 
 // SeccompNotifyArgs returns the agent's socket and what it is told.

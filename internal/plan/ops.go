@@ -35,6 +35,7 @@ const (
 	OpConsoleOpen
 	OpSpawnAffinity
 	OpPidfdSend
+	OpCgroupKeep
 
 	// both sides
 	OpSyncArrive
@@ -169,6 +170,7 @@ const (
 	FlagV2         uint32 = 1 << 7
 	FlagKeepGroups uint32 = 1 << 8
 	FlagFlagsSet   uint32 = 1 << 9
+	FlagInheritEnv uint32 = 1 << 10
 	FlagDenySetgrp uint32 = 1 << 11
 	FlagParentPriv uint32 = 1 << 12
 	FlagPrivate    uint32 = 1 << 13

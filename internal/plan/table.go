@@ -66,8 +66,9 @@ var table = [opCount]opRow{
 	OpNetdevMove: {name: "netdev-move", side: Host, phase: PhaseEnter,
 		doc: "move a network device with its addresses into the container's network namespace, rename it and set it up", args: []arg{str("device", 0), str("to", 1)}},
 	OpHook: {name: "hook", side: Host, phase: PhaseHooks,
-		doc:  "run a hook in the runtime's namespaces, the state on its stdin",
-		args: []arg{str("kind", 0), num("index", 0), str("path", 1), list("args", 0), list("env", 1), num("timeout", 1)}},
+		doc:   "run a hook in the runtime's namespaces, the state on its stdin",
+		args:  []arg{str("kind", 0), num("index", 0), str("path", 1), list("args", 0), list("env", 1), num("timeout", 1)},
+		flags: []bitName{{uint64(FlagInheritEnv), "inherit-env"}}},
 
 	OpTargetOpen: {name: "target-open", side: Host, phase: PhasePrepare,
 		doc:  "open a pidfd of the container's process and prove that it is the recorded one",
@@ -88,6 +89,10 @@ var table = [opCount]opRow{
 	OpPidfdSend: {name: "pidfd-send", side: Host, phase: PhaseEnter, last: PhaseGate,
 		doc:  "send a pidfd of the process to a socket",
 		args: []arg{str("path", 0), str("kind", 1)}},
+	OpCgroupKeep: {name: "cgroup-keep", side: Host, phase: PhaseEnter, last: PhaseGate,
+		doc:   "put the process back into those of its v1 cgroups that systemd has taken it out of with its maker's unit",
+		args:  []arg{list("cgroups", 0)},
+		flags: []bitName{{uint64(FlagReady), "settled"}}},
 
 	OpSyncArrive: {name: "sync-arrive", side: Both, phase: PhaseEnter, last: PhaseGate,
 		doc: "the init tells the host that it has come this far", args: []arg{str("at", 0)}},

@@ -3,7 +3,6 @@ package seccomp
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -16,17 +15,17 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
-	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
 var update = flag.Bool("update", false, "write testdata/filters.gz with what libseccomp makes")
 
-// oracleTimeout bounds one run of the oracle: libseccomp 2.5.4 never ends on
-// some profiles.
-const oracleTimeout = 4 * time.Second
+// oracleSeconds bounds one run of the oracle, in seconds of processor time, which do not
+// depend on what else the machine does: libseccomp 2.5.4 never ends on some profiles.
+const oracleSeconds = "4"
 
 // An answer is what libseccomp says to a profile.
 type answer struct {
@@ -102,16 +101,18 @@ func buildOracle(t testing.TB) string {
 // ask lets libseccomp compile a profile.
 func ask(t testing.TB, bin, text string) answer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), oracleTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, bin, "export")
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `ulimit -t `+oracleSeconds+`; exec "$0" export`, bin)
 	cmd.Stdin = strings.NewReader(text)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	switch {
-	case ctx.Err() != nil:
+	case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled():
+		// SIGKILL, where the soft limit is the hard one
+		if s := exit.Sys().(syscall.WaitStatus).Signal(); s != syscall.SIGXCPU && s != syscall.SIGKILL {
+			t.Fatalf("oracle: %v\n%s\nprofile:\n%s", err, stderr.String(), text)
+		}
 		return answer{Stuck: true}
 	case errors.As(err, &exit) && exit.ExitCode() == 2:
 		return answer{Refused: true}

@@ -90,7 +90,7 @@ func createdIDs(log string) []string {
 // left: the children of a process that ends come here in turn. A process that
 // is ending by itself gets a moment first.
 func killChildren() ([]string, error) {
-	const grace, limit = time.Second, 10 * time.Second
+	const grace, limit = 5 * time.Second, 20 * time.Second
 	killed := map[int]bool{}
 	var names []string
 	for start := time.Now(); time.Since(start) < limit; time.Sleep(5 * time.Millisecond) {

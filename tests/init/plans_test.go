@@ -80,7 +80,7 @@ func fullPlan() *plan.Plan {
 		plan.SymlinkMake("linux.devices", "/dev/fd", "/proc/self/fd"),
 		plan.DeviceMake("linux.devices[0]", "/dev/null", 0o20666, plan.Dev(1, 3), 0, 0),
 		plan.DeviceBind("linux.devices[1]", "/dev/zero", "/dev/zero", 0o20666, plan.Dev(1, 5)),
-		plan.Hook("hooks.prestart[0]", "prestart", 0, "/bin/hook", []string{"hook", ""}, []string{"A=b"}, 5),
+		plan.Hook("hooks.prestart[0]", "prestart", 0, "/bin/hook", []string{"hook", ""}, []string{"A=b"}, 5, false),
 		plan.HookRun("hooks.createContainer[0]", 0, "/bin/hook", []string{"hook"}, []string{"A=b", "C="}, 0, `{"pid":`, `}`).WithOutput(log, plan.NoSlot),
 		plan.RootPivot("root.path"),
 		plan.MountReadonly("mounts[1]", "/dev"),

@@ -196,7 +196,12 @@ func cgroupsSettle(before map[string]int, containers int, boxes ...*box) {
 		}
 	}
 	var over []string
+	dropped := time.Now()
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		if time.Since(dropped) > 5*time.Second { // pages and inodes that are charged to a cgroup keep it
+			_ = os.WriteFile("/proc/sys/vm/drop_caches", []byte("3"), 0) // where it may; the counts tell
+			dropped = time.Now()
+		}
 		over = nil
 		for name, n := range cgroupCounts(b.t) {
 			if n > before[name]+containers/3 {
@@ -283,48 +288,51 @@ func TestVanishingCgroup(t *testing.T) {
 		t.Skip("runc fails where it loses the race")
 	}
 	b := newBox(t, prober("pause"))
-	won := 0
-	for _, path := range []string{"/" + b.id, "/" + b.id + "-above/c"} {
-		b.spec.Linux.CgroupsPath = path
-		b.spec.Process.Terminal = !b.spec.Process.Terminal // with an engine that waits for it, and without
-		b.writeConfig()
-		for _, controller := range []string{"pids", "freezer"} {
-			at, _ := b.hierarchyOf(controller)
-			for range 5 {
-				done := make(chan bool)
-				stop := make(chan bool)
-				go func() {
-					runtime.LockOSThread()
-					defer close(done)
-					for unix.Rmdir(at+path) != nil {
-						select {
-						case <-stop:
-							return
-						default:
+	won, tries := 0, 0
+	for tries == 0 || won < 3 && tries < 200 {
+		for _, path := range []string{"/" + b.id, "/" + b.id + "-above/c"} {
+			b.spec.Linux.CgroupsPath = path
+			b.spec.Process.Terminal = !b.spec.Process.Terminal // with an engine that waits for it, and without
+			b.writeConfig()
+			for _, controller := range []string{"pids", "freezer"} {
+				at, _ := b.hierarchyOf(controller)
+				for range 5 {
+					tries++
+					done := make(chan bool)
+					stop := make(chan bool)
+					go func() {
+						runtime.LockOSThread()
+						defer close(done)
+						for unix.Rmdir(at+path) != nil {
+							select {
+							case <-stop:
+								return
+							default:
+							}
 						}
+						won++
+					}()
+					if b.spec.Process.Terminal {
+						s := b.socket(fmt.Sprint("tty", b.calls))
+						b.create("--console-socket", s.path)
+						s.terminal()
+					} else {
+						b.create()
 					}
-					won++
-				}()
-				if b.spec.Process.Terminal {
-					s := b.socket(fmt.Sprint("tty", b.calls))
-					b.create("--console-socket", s.path)
-					s.terminal()
-				} else {
-					b.create()
+					close(stop)
+					<-done
+					if procs := strings.TrimSpace(readText(t, at+path+"/cgroup.procs")); procs != strconv.Itoa(b.pid) {
+						t.Fatalf("in the cgroup are %q, the process is %d", procs, b.pid)
+					}
+					b.remove("--force")
+					b.must(os.Remove(b.dir + "/io/pid"))
 				}
-				close(stop)
-				<-done
-				if procs := strings.TrimSpace(readText(t, at+path+"/cgroup.procs")); procs != strconv.Itoa(b.pid) {
-					t.Fatalf("in the cgroup are %q, the process is %d", procs, b.pid)
-				}
-				b.remove("--force")
-				b.must(os.Remove(b.dir + "/io/pid"))
 			}
 		}
 	}
-	t.Logf("the cgroup was removed in the middle of %d of 20 creates", won)
+	t.Logf("the cgroup was removed in the middle of %d of %d creates", won, tries)
 	if won < 3 {
-		t.Errorf("only %d of 20 cgroups were removed in time", won)
+		t.Errorf("only %d of %d cgroups were removed in time", won, tries)
 	}
 	b.nothingLeft()
 }

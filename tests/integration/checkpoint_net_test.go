@@ -3,7 +3,6 @@
 package integration
 
 import (
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -72,8 +71,13 @@ func TestCheckpointNetworkLock(t *testing.T) {
 	monitor.Stdout = x.slave
 	b.must(monitor.Start())
 	defer func() { _ = monitor.Process.Kill(); _ = monitor.Wait() }()
-	b.until("the monitor's socket", func() bool {
-		return strings.Contains(readText(t, procPath(monitor.Process.Pid, "net/netlink")), fmt.Sprintf(" %d ", monitor.Process.Pid))
+	b.until("the monitor to be told", func() bool { // it joins a group when its socket is there
+		for line := range strings.Lines(readText(t, procPath(monitor.Process.Pid, "net/netlink"))) {
+			if f := strings.Fields(line); len(f) > 3 && f[2] == strconv.Itoa(monitor.Process.Pid) && strings.Trim(f[3], "0") != "" {
+				return true
+			}
+		}
+		return false
 	})
 	b.must(os.RemoveAll(b.images()))
 	b.ok("checkpoint", "--leave-running", "--tcp-established", "--network-lock", "nftables", "--image-path", b.images(), b.id)
@@ -111,6 +115,7 @@ func TestCheckpointSkipInFlight(t *testing.T) {
 	b.launch()
 	listening(b, "27003")
 	b.must(unix.Kill(b.pid, unix.SIGSTOP)) // so that it does not accept
+	b.until("the program to stand still", func() bool { return procState(b.pid) == "T" })
 	conn, err := net.Dial("tcp", "127.0.0.1:27003")
 	b.must(err)
 	defer conn.Close()

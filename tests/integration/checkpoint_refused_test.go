@@ -24,6 +24,9 @@ func TestCheckpointRefused(t *testing.T) {
 		if got := b.status(); got != "running" && got != "created" {
 			t.Errorf("the container is %s", got)
 		}
+		if left, _ := os.ReadDir(images); len(left) > 0 {
+			t.Errorf("no image, and yet %v", left)
+		}
 	}
 	for flag, word := range map[string]string{
 		"--parent-path=/first": "must be relative", "--page-server=here": "ADDRESS:PORT", "--page-server=h:99999": "ADDRESS:PORT",

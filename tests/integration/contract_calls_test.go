@@ -54,7 +54,7 @@ func keysOf(t *testing.T, text string) (keys []string) {
 
 // TestContractContainerd: the shim's calls, from create to delete (go-runc).
 func TestContractContainerd(t *testing.T) {
-	b := newBox(t, prober("signals:1"))
+	b := newBox(t, prober("quiet", "signals:1"))
 	b.global = b.containerdGlobals()
 	b.writeConfig()
 	pidFile := b.dir + "/io/init.pid"
@@ -74,6 +74,7 @@ func TestContractContainerd(t *testing.T) {
 	}
 	expectList(t, "members of state", keysOf(t, b.combined("state", b.id)), []string{"ociVersion", "id", "pid", "status", "bundle", "rootfs", "created", "owner"})
 	b.ok("start", b.id)
+	b.until("the program to take signals", func() bool { return strings.Contains(readText(t, r.outFile), "ready") })
 	var pids []int
 	b.must(json.Unmarshal([]byte(b.combined("ps", "--format", "json", b.id)), &pids))
 	if len(pids) != 1 || pids[0] != b.pid {
@@ -107,7 +108,7 @@ func TestContractContainerd(t *testing.T) {
 	expect(t, "pids limit", b.limit("pids", "pids.max"), "77")
 	b.ok("kill", b.id, "10")
 	expect(t, "exit code", b.wait(), 0)
-	if got := b.output(r); !strings.Contains(got, "10") {
+	if got := readText(t, r.outFile); !strings.HasSuffix(got, ",10\n") {
 		t.Errorf("the program got %q", got)
 	}
 	expect(t, "status", b.status(), "stopped")

@@ -94,11 +94,15 @@ func TestExecJoinsByPidfd(t *testing.T) {
 	need(t, "strace", err)
 	b := running(t, withNamespace(specs.CgroupNamespace, ""))
 	trace := b.dir + "/io/trace"
-	b.wrap = []string{strace, "-f", "-qq", "-y", "-e", "trace=setns,pidfd_open", "-o", trace}
+	// A file for each process: in one of all, a call that another's interrupts is two lines.
+	b.wrap = []string{strace, "-ff", "-qq", "-y", "-e", "trace=setns,pidfd_open", "-o", trace}
 	r := b.call("exec", b.id, "/prober", "exit:0")
 	b.wrap = nil
 	expect(t, "exit code", r.Code, 0)
-	text := readText(t, trace)
+	text := ""
+	for _, f := range mustGlob(t, trace+".*") {
+		text += readText(t, f)
+	}
 	joins := regexp.MustCompile(`setns\((\S+), (\S+)\) += 0`).FindAllStringSubmatch(text, -1)
 	if len(joins) != 1 || !strings.HasSuffix(joins[0][1], "<anon_inode:[pidfd]>") || !strings.Contains(text, fmt.Sprintf("pidfd_open(%d, ", b.pid)) {
 		t.Fatalf("joins by\n%s", text)

@@ -62,7 +62,9 @@ type opResult struct {
 	Ret   int // of call:
 	Seen  int // of spy:, processes
 	Looks int
-	Files []fileInfo
+	// Of seize:, what was got hold of.
+	Memories, Environments, Traces int
+	Files                          []fileInfo
 	fileInfo
 }
 

@@ -34,9 +34,7 @@ func snapshot(id string) seen {
 		s["cgroup "+dir] = struct{}{}
 	}
 	for _, pid := range children() {
-		cmdline, _ := os.ReadFile(procPath(pid, "cmdline"))
-		comm, _ := os.ReadFile(procPath(pid, "comm"))
-		s[fmt.Sprintf("process %d (%s) %q", pid, strings.TrimSpace(string(comm)), cmdline)] = struct{}{}
+		s[fmt.Sprintf("process %d since %s", pid, since(pid))] = struct{}{}
 	}
 	if links, err := net.Interfaces(); err == nil {
 		for _, l := range links {
@@ -51,7 +49,7 @@ func (s seen) compare(now seen) []string {
 	var out []string
 	for k := range now {
 		if _, ok := s[k]; !ok {
-			out = append(out, k+" is new")
+			out = append(out, k+" is new"+program(k))
 		}
 	}
 	for k := range s {
@@ -61,6 +59,28 @@ func (s seen) compare(now seen) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// since is when a process was born, in ticks; its number may be another's later, and
+// the program that it runs, a moment after it was begun, may be another one.
+func since(pid int) string {
+	stat, _ := os.ReadFile(procPath(pid, "stat")) // it may be gone
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	if f := strings.Fields(rest); len(f) > 19 {
+		return f[19]
+	}
+	return "?"
+}
+
+// program is what a process of a snapshot runs, for people to read.
+func program(entry string) string {
+	var pid int
+	if _, err := fmt.Sscanf(entry, "process %d ", &pid); err != nil {
+		return ""
+	}
+	cmdline, _ := os.ReadFile(procPath(pid, "cmdline")) // it may be gone
+	comm, _ := os.ReadFile(procPath(pid, "comm"))
+	return fmt.Sprintf(" (%s) %q", strings.TrimSpace(string(comm)), cmdline)
 }
 
 // hierarchies are the mount points of all cgroup file systems.

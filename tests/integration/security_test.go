@@ -155,7 +155,8 @@ func TestKilledCreate(t *testing.T) {
 		b.remove()
 	}
 	partial := 0
-	for i := range 150 {
+	// More, where the machine has become faster since.
+	for i := 0; i < 150 || partial < 30 && i < 1000; i++ {
 		id := b.id + "x" + strconv.Itoa(i)
 		cmd, done := b.command("create", "--bundle", b.bundle, "--pid-file", b.dir+"/io/killed", id)
 		b.must(cmd.Start())
@@ -187,7 +188,7 @@ func TestKilledCreate(t *testing.T) {
 		}
 	}
 	if partial < 30 {
-		t.Errorf("only %d of 150 creates were killed in time", partial)
+		t.Errorf("only %d creates were killed in time", partial)
 	}
 	for { // the orphans that have died
 		if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); pid <= 0 || err != nil {

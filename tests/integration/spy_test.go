@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,15 +16,14 @@ import (
 // spying is the program of a container that looks at every process which comes into its
 // pid namespace, until the test ends it, with all that a container can be allowed.
 func spying(s *specs.Spec) {
-	prober("spy:/stop")(s)
 	all := []string{"CAP_SYS_PTRACE", "CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_KILL", "CAP_SYS_CHROOT"}
 	s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: all, Effective: all, Permitted: all}
 }
 
-// spy begins a container that spies.
-func spy(b *box) (report func() opResult) {
+// spy begins a container that spies, by one of the prober's ways.
+func spy(b *box, way string) (report func() opResult) {
 	b.t.Helper()
-	b.edit(spying)
+	b.edit(prober(way + ":/stop"))
 	b.allow = append(b.allow, "stop")
 	out := b.create()
 	b.start()
@@ -31,7 +31,7 @@ func spy(b *box) (report func() opResult) {
 		b.t.Helper()
 		b.put("stop", "", 0o644)
 		expect(b.t, "exit code of the spy", b.wait(), 0)
-		return b.parse(b.output(out)).result("spy:/stop")
+		return b.parse(b.output(out)).result(way + ":/stop")
 	}
 }
 
@@ -100,22 +100,81 @@ func TestExecUnderTheEyesOfASpy(t *testing.T) {
 	}
 }
 
-// execUnderEyes executes something a number of times in a container that spies, and
-// again where the spy had no processor meanwhile.
+// execUnderEyes executes something a number of times in a container that spies.
 func (b *box) execUnderEyes(times int, flags ...string) {
 	b.t.Helper()
-	for again := range 5 {
-		end := spy(b)
+	b.underEyes(func() {
 		for range times {
 			b.ok(append(append([]string{"exec"}, flags...), b.id, "/prober", "quiet")...)
 		}
+	})
+}
+
+// underEyes does something beside a container that spies, and does it again where the
+// spy had no processor meanwhile.
+func (b *box) underEyes(do func()) {
+	b.t.Helper()
+	b.edit(spying)
+	for again := range 8 {
+		end := spy(b, "spy")
+		do()
 		r := end()
 		b.remove()
-		if r.Seen > 0 || again == 4 {
+		if r.Seen > 0 || again == 7 {
 			nothingLeadsOut(b.t, r)
 			return
 		}
 		b.must(os.Remove(filepath.Join(b.rootfs, "stop")))
+	}
+}
+
+// TestExecIsNotHeld: the init of an exec is traced, and its memory opened, by nobody in
+// the container but who has CAP_SYS_PTRACE in the host's user namespace: the kernel lets
+// such a one trace what is not dumpable, too (ptrace(2), "Ptrace access mode checking").
+// That one shows that the spy takes what it can get. There is no environment to be read.
+func TestExecIsNotHeld(t *testing.T) {
+	if !isTare {
+		t.Skip("asserts how tare protects itself")
+	}
+	for name, c := range map[string]struct {
+		edit func(*specs.Spec)
+		own  int // the root's owner
+		held bool
+	}{
+		"with the capability": {edit: func(*specs.Spec) {}, held: true},
+		"without the capability": {edit: func(s *specs.Spec) {
+			for _, set := range []*[]string{&s.Process.Capabilities.Bounding, &s.Process.Capabilities.Effective, &s.Process.Capabilities.Permitted} {
+				*set = slices.DeleteFunc(slices.Clone(*set), func(name string) bool { return name == "CAP_SYS_PTRACE" })
+			}
+		}},
+		"user namespace": {edit: userNamespace(100000), own: 100000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t, spying, c.edit)
+			if c.own != 0 {
+				b.own(c.own)
+			}
+			var r opResult
+			for range 8 { // the spy may have had no processor meanwhile
+				end := spy(b, "seize")
+				for range 40 {
+					b.ok("exec", b.id, "/prober", "quiet")
+				}
+				r = end()
+				b.remove()
+				b.must(os.Remove(filepath.Join(b.rootfs, "stop")))
+				if r.Seen > 0 && (!c.held || r.Memories > 0 && r.Traces > 0) {
+					break
+				}
+			}
+			if r.Seen == 0 {
+				t.Error("the spy has caught nobody in the act")
+			}
+			t.Logf("%d processes caught, memory of %d, %d traced", r.Seen, r.Memories, r.Traces)
+			expect(t, "memory was opened", r.Memories > 0, c.held)
+			expect(t, "a process was traced", r.Traces > 0, c.held)
+			expect(t, "environments that were read", r.Environments, 0)
+		})
 	}
 }
 
@@ -129,26 +188,25 @@ func TestCreateUnderTheEyesOfASpy(t *testing.T) {
 	need(t, "time namespaces", lackNamespace(specs.TimeNamespace))
 	a := newBox(t, userNamespace(100000))
 	a.own(100000)
-	end := spy(a)
-	h := holder{a.pid}
-	for i := range 16 {
-		b := newBox(t, prober("quiet"), withNamespace(specs.UserNamespace, h.path(specs.UserNamespace)), withNamespace(specs.PIDNamespace, h.path(specs.PIDNamespace)))
-		b.own(100000)
-		if i%2 == 1 {
-			b.edit(withNamespace(specs.TimeNamespace, ""))
-			b.spec.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 1000000}}
+	a.underEyes(func() {
+		h := holder{a.pid}
+		for i := range 16 {
+			b := newBox(t, prober("quiet"), withNamespace(specs.UserNamespace, h.path(specs.UserNamespace)), withNamespace(specs.PIDNamespace, h.path(specs.PIDNamespace)))
+			b.own(100000)
+			if i%2 == 1 {
+				b.edit(withNamespace(specs.TimeNamespace, ""))
+				b.spec.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 1000000}}
+			}
+			expect(t, "exit code", b.run().Code, 0)
 		}
-		expect(t, "exit code", b.run().Code, 0)
-	}
-	nothingLeadsOut(t, end())
-	a.remove()
+	})
 }
 
 // TestSpyNotices: a process of the host that enters the pid namespace alone is seen with
 // all that the host has.
 func TestSpyNotices(t *testing.T) {
-	b := newBox(t)
-	end := spy(b)
+	b := newBox(t, spying)
+	end := spy(b, "spy")
 	b.copyFile(proberAt, "tare:init", 0o755)
 	b.allow = append(b.allow, "tare:init")
 	cmd := exec.Command(b.rootfs+"/tare:init", "quiet", "pause")

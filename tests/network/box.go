@@ -100,23 +100,7 @@ func (b *box) capability(c string) *box {
 	return b
 }
 
-// write writes config.json. A hook without an environment of its own has none under
-// tare, so what the test tells it stands in the config.
 func (b *box) write() {
-	var env []string
-	if len(b.l.env) > 0 {
-		env = append(os.Environ(), b.l.env...)
-	}
-	if h := b.spec.Hooks; h != nil {
-		//nolint:staticcheck // prestart is deprecated, and a place for this hook
-		for _, list := range [][]specs.Hook{h.Prestart, h.CreateRuntime, h.Poststop} {
-			for i := range list {
-				if list[i].Path == hook || list[i].Path == faulty {
-					list[i].Env = env
-				}
-			}
-		}
-	}
 	data, err := json.MarshalIndent(b.spec, "", " ")
 	b.l.must(err)
 	b.l.must(os.WriteFile(b.bundle+"/config.json", data, 0o644))

@@ -96,8 +96,8 @@ func TestN33Iptables(t *testing.T) {
 	}
 }
 
-// N-33: iptables is found without an environment, which a hook has none of under
-// tare unless its config gives it one.
+// N-33: iptables is found without an environment, which is what a hook has that its
+// config gives an empty one.
 func TestN33NoPath(t *testing.T) {
 	need(t, "iptables-nft")
 	l := newLab(t)

@@ -6,7 +6,7 @@
  *   stat:PATH read:PATH ls:PATH          what is there
  *   write:PATH=TEXT send:SOCKET=TEXT create:PATH mkdir:PATH mknod:PATH remove:PATH   attempts
  *   mount:PATH umount:PATH setname:NAME unshare:FLAGS chroot:PATH
- *   syscall:NUMBER call:ABI:NUMBER:ARG... fork:COUNT alloc:KIB huge:PAGES wait:PATH spy:PATH quiet
+ *   syscall:NUMBER call:ABI:NUMBER:ARG... fork:COUNT alloc:KIB huge:PAGES wait:PATH spy:PATH seize:PATH quiet
  *   exit:N pause kill:SIGNAL signals:COUNT
  *
  * Errors are numbers of errno(3), 0 for success. */

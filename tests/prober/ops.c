@@ -199,7 +199,9 @@ void run_op(const char *op)
 	else if ((a = after(op, "wait:")))
 		op_wait(a);
 	else if ((a = after(op, "spy:")))
-		op_spy(a);
+		op_spy(a, 0);
+	else if ((a = after(op, "seize:")))
+		op_spy(a, 1);
 	else
 		json_int("err", 22);
 	json_close('}');

@@ -3,8 +3,10 @@
 /* Looks at every process that comes to be in its pid namespace, from the first moment
  * on and until it runs its program, for what leads out of the container: roots, working
  * directories, executables and descriptors on mounts that are not of its own namespace.
- * What it needs for that is CAP_SYS_PTRACE. */
+ * What it needs for that is CAP_SYS_PTRACE. It also tries to open such a process's
+ * memory, to read its environment, and to trace it. */
 
+enum { SEIZE = 0x4206, INTERRUPT = 0x4207, DETACH = 17, ALL_KINDS = 0x40000000 /* __WALL */ };
 enum { O_PATHONLY = 010000000, EMPTY_PATH = 0x1000, MNT_ID = 0x1000, BASIC = 0x7ff, AHEAD = 6, BEHIND = 3, FDS = 24 };
 
 static uint64_t own[512]; /* ids of its own mounts */
@@ -100,6 +102,43 @@ static void look_at(word pid, const char *name)
 	finds[found++] = f;
 }
 
+/* What has been got hold of while the process was none of the container's yet. */
+static word memories, environments, traces;
+
+static word open_of(word pid, const char *name)
+{
+	char path[64];
+	size_t n = put_number(path, put(path, 0, sizeof(path), "/proc/"), sizeof(path), pid);
+	put(path, n, sizeof(path), name);
+	return file_open(path, 0, 0);
+}
+
+/* Opening is what the kernel asks the privilege for: mem_open() and environ_open(). An
+ * execve(2) that is on its way keeps both, and an attach, waiting until it is over. */
+static void get_hold_of(word pid)
+{
+	word mem = open_of(pid, "/mem"), env = open_of(pid, "/environ");
+	char text[8];
+	int filled = env >= 0 && SYS3(__NR_read, env, text, sizeof(text)) > 0;
+	if (is_init(pid)) {
+		memories += mem >= 0;
+		environments += filled;
+	}
+	if (mem >= 0)
+		SYS1(__NR_close, mem);
+	if (env >= 0)
+		SYS1(__NR_close, env);
+	if (SYS4(__NR_ptrace, SEIZE, pid, 0, 0) < 0)
+		return;
+	int status;
+	SYS4(__NR_ptrace, INTERRUPT, pid, 0, 0);
+	/* Stopped, or at its end, which nobody else is told before this. */
+	if (SYS4(__NR_wait4, pid, &status, ALL_KINDS, 0) == pid && (status & 0xff) == 0x7f) {
+		traces += is_init(pid);
+		SYS4(__NR_ptrace, DETACH, pid, 0, 0);
+	}
+}
+
 static int there(word pid)
 {
 	char path[32];
@@ -118,8 +157,9 @@ static word last_number(void)
 	return number(text + at);
 }
 
-/* Spies until a file comes to be. Numbers are given to processes one after the other. */
-void op_spy(const char *until)
+/* Spies until a file comes to be, and with hold goes further than looking. Numbers are
+ * given to processes one after the other. */
+void op_spy(const char *until, int hold)
 {
 	word self = SYS0(__NR_getpid), top = self, looks = 0, seen = 0, last = 0;
 	char fd[16];
@@ -144,6 +184,8 @@ void op_spy(const char *until)
 				seen++;
 			last = pid > last ? pid : last;
 			look_at(pid, "exe");
+			if (hold)
+				get_hold_of(pid);
 			for (int i = 0; i < FDS; i++) {
 				put_number(fd, put(fd, 0, sizeof(fd), "fd/"), sizeof(fd), i);
 				look_at(pid, fd);
@@ -153,6 +195,9 @@ void op_spy(const char *until)
 	json_int("err", 0);
 	json_int("looks", looks);
 	json_int("seen", seen);
+	json_int("memories", memories);
+	json_int("environments", environments);
+	json_int("traces", traces);
 	json_open("files", '[');
 	for (size_t i = 0; i < found; i++) {
 		json_open(NULL, '{');

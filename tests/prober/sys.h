@@ -80,7 +80,7 @@ struct statx_buf {
 /* report.c, ops.c, spy.c */
 void report(char **argv, char **envp);
 void run_op(const char *op);
-void op_spy(const char *path);
+void op_spy(const char *path, int hold);
 int is_last(const char *op);
 void run_last(const char *op);
 

@@ -40,6 +40,24 @@ is() {
 	[ "$("$@" 2>&1)" = "$_word" ]
 }
 
+# counted COMMAND...: the number in /count of a container, in which COMMAND runs. The
+# shell there empties the file before it writes to it.
+counted() {
+	_n=
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		_n=$("$@" cat /count)
+		[ -z "$_n" ] || break
+	done
+	echo "${_n:-0}"
+}
+
+# unloaded COMMAND...: COMMAND shows that systemd knows a unit no more. It forgets it when
+# it comes to it.
+unloaded() {
+	until_ is LoadState=not-found "$@"
+	"$@"
+}
+
 # Docker: a container of this script's runtime and name.
 drun() { docker run --network none --runtime "$RT" --name "$N" "$@"; }
 dbox() { docker run --rm --network none --runtime "$RT" "$@"; }
@@ -64,15 +82,16 @@ prun() { podman --runtime "$RT" run --network none --name "$N" "$@"; }
 pbox() { podman --runtime "$RT" run --rm --network none "$@"; }
 plook() { podman inspect --format "$1" "${2:-$N}"; }
 pgone() { podman rm -f -t 0 "${1:-$N}" >/dev/null; }
-# What a person does on the terminal of a new container, and of an exec.
+# What a person does on the terminal of a new container, and of an exec. Its size comes
+# when the engine has heard of it; what is typed, and shown, has a dot in it.
 prunterminal() {
 	pty podman --runtime "$RT" run -it --rm --network none --name "$N" box sh <<'END'
 size 31 97
 expect / #
-send sleep 1; stty size\r
+send until stty size | grep 31.97; do sleep 0.1; done\r
 expect (31 97)
 size 40 100
-send sleep 1; stty size\r
+send until stty size | grep 40.100; do sleep 0.1; done\r
 expect (40 100)
 send tty; test -t 0 && test -t 1 && test -t 2 && echo all-"three"\r
 expect (/dev/\S+)
@@ -84,7 +103,7 @@ pexecterminal() {
 	pty podman exec -it "$N" sh <<'END'
 size 21 77
 expect / #
-send sleep 1; stty size; tty\r
+send until stty size | grep 21.77; do sleep 0.1; done; tty\r
 expect (21 77)
 expect (/dev/\S+)
 send exit 5\r

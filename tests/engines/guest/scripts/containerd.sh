@@ -1,9 +1,11 @@
 #!/bin/sh
 # shellcheck disable=SC2016 # the shell of the container is meant
 # ctr with a container in a unit of systemd's, and its checkpoint.
+# shellcheck source=tests/engines/scripts/lib.sh
+. /srv/engines/lib.sh
 count='i=0; while :; do i=$((i+1)); echo $i >/count; sleep 0.1; done'
 ctr run -d --runc-binary "$RTPATH" --runc-systemd-cgroup --cgroup "system.slice:ctr:$N" docker.io/library/box:latest "$N" sh -c "$count"
-state() { ctr tasks ls | awk -v n="$N" '$1 == n {print $3}'; }
+now() { ctr tasks ls | awk -v n="$N" '$1 == n {print $3}'; }
 pid() { ctr tasks ls | awk -v n="$N" '$1 == n {print $2}'; }
 cut -d : -f 3 "/proc/$(pid)/cgroup"
 systemctl show "ctr-$N.scope" --property ActiveState
@@ -11,31 +13,25 @@ n=0
 run() { n=$((n + 1)); ctr tasks exec --exec-id "e$n" "$N" "$@"; }
 run sh -c 'echo inside; exit 3' 2>/dev/null
 echo "exit $?"
-ctr tasks pause "$N" && state
-ctr tasks resume "$N" && state
-gone() {
+ctr tasks pause "$N" && now
+ctr tasks resume "$N" && now
+end() {
 	ctr tasks kill -s KILL "$N"
-	until [ "$(state)" = STOPPED ]; do sleep 0.1; done
+	until [ "$(now)" = STOPPED ]; do sleep 0.1; done
 	ctr tasks rm "$N" >/dev/null 2>&1 # fails, because the exit code is not 0
 	ctr containers rm "$N"
-	systemctl show "ctr-$N.scope" --property LoadState
-}
-# The shell empties the file before it writes to it.
-counted() {
-	v=
-	while [ -z "$v" ]; do v=$(run cat /count); done
-	echo "$v"
+	unloaded systemctl show "ctr-$N.scope" --property LoadState
 }
 echo "# checkpoint"
 ctr containers checkpoint --task --rw "$N" "check-$N" >/dev/null
 echo "exit $?"
-before=$(counted)
-gone
+before=$(counted run)
+end
 ctr containers restore --live --rw "$N" "check-$N"
 echo "exit $?"
-state
+now
 cut -d : -f 3 "/proc/$(pid)/cgroup"
-after=$(counted)
+after=$(counted run)
 [ "$after" -gt 0 ] && [ "$after" -le $((before + 100)) ] && echo "it counts on"
-gone
+end
 ctr images rm "check-$N" >/dev/null

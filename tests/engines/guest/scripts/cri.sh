@@ -49,7 +49,7 @@ until_ sh -c "cri inspect $reads | grep -q EXITED"
 cri inspect "$reads"
 cut -d ' ' -f 2- reads.log
 cri rm "$reads"
-shown "$reads" LoadState
+unloaded shown "$reads" LoadState
 echo "# stats and update"
 until_ sh -c "cri stats $main | grep -qE 'cpu [1-9][0-9]* memory [1-9]'" && echo "has stats"
 cri update "$main" 50331648
@@ -61,10 +61,10 @@ cri stop "$main" 20
 cri inspect "$main"
 grep -q 'stdout F tick' main.log && echo "logged"
 cri rm "$main"
-shown "$main" LoadState
+unloaded shown "$main" LoadState
 cri stopp "$pod"
 cri rmp "$pod"
-shown "$pod" LoadState
+unloaded shown "$pod" LoadState
 cri ps | grep -c "$N"
 find "/sys/fs/cgroup/kubepods.slice/$slice" -name "*.scope" | wc -l
 systemctl stop kubepods.slice

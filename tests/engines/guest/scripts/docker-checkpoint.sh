@@ -5,14 +5,8 @@
 . /srv/engines/lib.sh
 count='i=0; while :; do i=$((i+1)); echo $i >/count; sleep 0.1; done'
 drun -d --security-opt seccomp=unconfined box sh -c "$count" >/dev/null
-counted() { # the shell empties the file before it writes to it
-	for _ in 1 2 3 4 5; do
-		v=$(docker exec "$N" cat /count)
-		[ -z "$v" ] || break
-	done
-	echo "${v:-0}"
-}
-before=$(counted)
+c() { counted docker exec "$N"; }
+before=$(c)
 timeout 100 docker checkpoint create "$N" one 2>&1
 echo "exit $?"
 docker checkpoint ls "$N" | tail -n 1
@@ -21,7 +15,7 @@ look '{{.State.Status}} {{.State.ExitCode}}'
 timeout 60 docker start --checkpoint one "$N" 2>&1
 echo "exit $?"
 look '{{.State.Status}}'
-after=$(counted)
+after=$(c)
 [ "$after" -ge "$before" ] && [ "$after" -le $((before + 200)) ] && echo "it counts on"
 docker checkpoint create --leave-running "$N" two
 echo "exit $?"

@@ -1,5 +1,7 @@
 #!/bin/sh
 # Docker with native.cgroupdriver=systemd.
+# shellcheck source=tests/engines/scripts/lib.sh
+. /srv/engines/lib.sh
 drun() { docker run --runtime "$RT" --network none "$@"; }
 drun -d --name "$N" -m 64m --cpus 0.5 --pids-limit 50 box sleep 1000
 pid=$(docker inspect --format '{{.State.Pid}}' "$N")
@@ -19,7 +21,7 @@ docker unpause "$N" >/dev/null
 docker stop -t 1 "$N" >/dev/null
 docker inspect --format '{{.State.ExitCode}}' "$N"
 docker rm "$N" >/dev/null
-shown LoadState
+unloaded shown LoadState
 ls -d "/sys/fs/cgroup/system.slice/$unit" 2>/dev/null
 drun --rm --cgroup-parent limits-test.slice --cgroupns host box cat /proc/self/cgroup
 drun --rm -m 16m box tail /dev/zero

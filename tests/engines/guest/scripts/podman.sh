@@ -27,35 +27,29 @@ shown MemoryMax
 cat "/sys/fs/cgroup/machine.slice/$unit/memory.max"
 podman stats --no-stream --format '{{.MemUsage}} {{.PIDs}}' "$N" | sed 's,^[1-9][0-9.]*[kM]*B,some,;s,[1-9]$,some,'
 echo "# checkpoint"
-counted() { # the shell empties the file before it writes to it
-	for _ in 1 2 3 4 5; do
-		v=$(podman exec "$N" cat /count)
-		[ -z "$v" ] || break
-	done
-	echo "${v:-0}"
-}
-before=$(counted)
+c() { counted podman exec "$N"; }
+before=$(c)
 podman container checkpoint "$N" >/dev/null
 echo "exit $?"
 plook '{{.State.Status}} {{.State.Checkpointed}}'
-shown LoadState
+unloaded shown LoadState
 podman container restore "$N" >/dev/null
 echo "exit $?"
 plook '{{.State.Status}} {{.State.Restored}}'
 cut -d : -f 3 "/proc/$(pid)/cgroup"
 shown MemoryMax
-after=$(counted)
+after=$(c)
 [ "$after" -ge "$before" ] && [ "$after" -le $((before + 200)) ] && echo "it counts on"
 podman container checkpoint --export "/srv/engines/$N.tar.gz" "$N" >/dev/null
 echo "exit $?"
 podman rm "$N" >/dev/null
 pod_ container restore --import "/srv/engines/$N.tar.gz" --name "$N" >/dev/null
 echo "exit $?"
-[ "$(counted)" -ge "$after" ] && echo "it counts on"
+[ "$(c)" -ge "$after" ] && echo "it counts on"
 unit=libpod-$(plook '{{.Id}}').scope
 echo "# stop"
 podman stop -t 0 "$N" >/dev/null
 plook '{{.State.Status}} {{.State.ExitCode}}'
 podman rm "$N" >/dev/null
-shown LoadState
+unloaded shown LoadState
 rm "/srv/engines/$N.tar.gz"

@@ -29,4 +29,4 @@ p stats --no-stream --format '{{.MemUsage}}' "$N" | cut -d / -f 2
 p stop -t 0 "$N" >/dev/null
 p inspect --format '{{.State.Status}} {{.State.ExitCode}} {{.OCIRuntime}}' "$N"
 p rm "$N" >/dev/null
-shown LoadState
+unloaded shown LoadState

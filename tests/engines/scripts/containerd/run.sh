@@ -29,7 +29,7 @@ echo "# a terminal"
 pty ctr run --rm -t --runc-binary "$RTPATH" "$BOX" "$N" sh <<'END'
 size 25 66
 expect / #
-send sleep 1; stty size\r
+send until stty size | grep 25.66; do sleep 0.1; done\r
 expect (25 66)
 send exit 3\r
 END

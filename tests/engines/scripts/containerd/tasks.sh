@@ -15,7 +15,7 @@ printf 'a\nb\n' | ctr tasks exec --exec-id e6 "$N" sh -c 'read a; read b; echo $
 pty ctr tasks exec -t --exec-id e7 "$N" sh <<'END'
 size 22 55
 expect / #
-send sleep 1; stty size; tty\r
+send until stty size | grep 22.55; do sleep 0.1; done; tty\r
 expect (22 55)
 expect (/dev/pts/\d+)
 send exit 4\r

@@ -40,7 +40,7 @@ cri exec "$main" sh -c 'ps -o args | grep -c "sleep 214748364[7]"'
 echo "# streams"
 (echo first; sleep 1; echo last) | code cri stream "$main" sh -c 'read a; echo "got $a"; read b; echo "err $b" >&2; exit 6' 2>err
 cat err
-(sleep 0.5; echo "size 33 99"; sleep 1; echo 'stty size; tty; exit 2'; sleep 1) | cri stream -t "$main" sh >out
+(sleep 0.5; echo "size 33 99"; sleep 1; echo 'until stty size | grep 33.99; do sleep 0.1; done; tty; exit 2'; sleep 1) | cri stream -t "$main" sh >out
 echo "exit $?"
 tr -d '\r' <out | grep -xE '33 99|/dev/pts/[0-9]+'
 echo "# attach"
@@ -49,6 +49,7 @@ cri start "$reads"
 (echo one; sleep 0.5; echo two; sleep 1) | cri attach "$reads"
 until_ sh -c "cri inspect $reads | grep -q EXITED"
 cri inspect "$reads"
+until_ grep -q 'then two' logs/reads.log
 cut -d ' ' -f 2- logs/reads.log
 echo "# one that fails"
 fails=$(cri create "$pod" pod.json fails.json)

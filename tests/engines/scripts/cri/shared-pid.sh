@@ -18,10 +18,11 @@ pod=$(cri runp "$RT" pod.json) || exit 1
 one=$(cri create "$pod" pod.json one.json)
 two=$(cri create "$pod" pod.json two.json)
 cri start "$one"
+until_ sh -c "cri exec $one ps -o args | grep -q '^sleep 777'"
 cri exec "$one" sh -c 'ps -o pid,args | grep -E "sleep 21474|sleep [78]" | grep -v grep | sed "s/^ *[0-9]* //" | sort'
 [ "$(cri exec "$one" readlink /proc/self/ns/net)" = "$(readlink /proc/self/ns/net)" ] && echo "the host's network"
 cri start "$two"
-until_ sh -c "cri inspect $two | grep -q EXITED"
+until_ sh -c "cri inspect $two | grep -q 'EXITED.*OOMKilled'" # the reason comes by itself
 cri inspect "$two"
 cri rm "$two"
 cri stop "$one" 1

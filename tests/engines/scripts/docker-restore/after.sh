@@ -6,7 +6,7 @@ look '{{.State.Status}} {{.State.ExitCode}}' "$RT-ends"
 look '{{.State.Status}}' "$RT-kept"
 [ "$(look '{{.State.Pid}}' "$RT-kept")" = "$(cat "$TMPDIR/$RT-kept")" ] && echo "the same process"
 last=$(docker logs --tail 1 "$RT-kept")
-until_ sh -c "[ \$(docker logs --tail 1 $RT-kept) != $last ]" && echo "its logs go on"
+until_ sh -c "[ \"\$(docker logs --tail 1 $RT-kept)\" != '$last' ]" && echo "its logs go on"
 code docker exec "$RT-kept" sh -c 'echo exec; exit 3'
 docker stop -t 20 "$RT-kept" >/dev/null
 look '{{.State.Status}} {{.State.ExitCode}}' "$RT-kept"

@@ -5,7 +5,7 @@ drun -d box sleep 1000 >/dev/null
 pty docker exec -it "$N" sh <<'END'
 size 21 77
 expect / #
-send sleep 1; stty size\r
+send until stty size | grep 21.77; do sleep 0.1; done\r
 expect (21 77)
 send tty; test -t 0 && test -t 1 && test -t 2 && echo all-"three"\r
 expect (/dev/\S+)

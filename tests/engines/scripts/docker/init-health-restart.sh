@@ -27,12 +27,13 @@ gone
 drun -d --restart always box sh -c 'sleep 0.3' >/dev/null
 until_ sh -c "[ \$(docker inspect --format '{{.RestartCount}}' $N) -ge 2 ]" && echo "again and again"
 docker stop -t 5 "$N" >/dev/null
-look '{{.State.Status}}'
+until_ is exited look '{{.State.Status}}' && echo exited
 gone
 drun -d --restart unless-stopped box sh -c 'sleep 0.3; exit 4' >/dev/null
 until_ sh -c "[ \$(docker inspect --format '{{.RestartCount}}' $N) -ge 2 ]" && echo "again until it is stopped"
 docker stop -t 5 "$N" >/dev/null
-sleep 1
+until_ is exited look '{{.State.Status}}'
+sleep 1 # in which it would be started again
 look '{{.State.Status}} {{.State.Running}}'
 docker start "$N" >/dev/null
 until_ sh -c "[ \$(docker inspect --format '{{.RestartCount}}' $N) -ge 1 ]" && echo "and after a start again"

@@ -9,10 +9,10 @@ drun box sh -c 'i=0; while [ $i -lt 20000 ]; do echo "line $i of many"; i=$((i+1
 docker logs "$N" | md5sum
 docker logs --tail 1 "$N"
 gone
-drun -d box sh -c 'while ! [ -e /tmp/go ]; do sleep 0.1; done; echo after; exit 6' >/dev/null
+drun -d box sh -c 'while ! [ -e /tmp/go ]; do echo before; sleep 0.1; done; echo after; exit 6' >/dev/null
 (code docker attach "$N") >attached &
-sleep 0.5
+until_ grep -q before attached
 docker exec "$N" touch /tmp/go
 wait
-cat attached
+grep -v before attached
 gone

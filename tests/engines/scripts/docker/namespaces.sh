@@ -32,6 +32,7 @@ compare ipc-container --ipc "container:$N"
 compare net-container --network "container:$N"
 compare all-containers --pid "container:$N" --ipc "container:$N" --network "container:$N"
 echo "# what that means inside"
+until_ sh -c "docker top $N | grep -qE '[0-9] +sleep 777'"
 dbox --pid "container:$N" box ps -o args | grep -c 'sleep 777'
 dnet --network "container:$N" box hostname
 dnet --network none box sh -c 'cat /proc/net/dev | sed 1,2d | cut -d : -f 1'

@@ -13,9 +13,10 @@ two=$(cat "/proc/$pid/root/tmp/count")
 [ "$one" = "$two" ] && echo "it stands still"
 docker unpause "$N" >/dev/null
 look '{{.State.Status}}'
-until_ sh -c "[ \$(cat /proc/$pid/root/tmp/count) != $two ]" && echo "it goes on"
+# The shell empties the file before it writes to it.
+until_ sh -c "[ \"\$(cat /proc/$pid/root/tmp/count)\" != '$two' ]" && echo "it goes on"
 echo "# top"
-docker top "$N" -o pid,comm,args | awk 'NR < 3 {print $2, $3}'
+docker top "$N" -o pid,comm,args | awk 'NR == 1 || $2 == "sh" && !n++ {print $2, $3}'
 echo "# stats"
 docker stats --no-stream --format '{{.MemUsage}}' "$N" | sed 's,^[1-9.][0-9.]*[KM]iB,some,'
 docker stats --no-stream --format '{{.PIDs}}' "$N" | grep -c '^[1-9]'

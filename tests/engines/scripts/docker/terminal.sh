@@ -5,10 +5,10 @@ echo "# run -it"
 pty docker run -it --rm --runtime "$RT" --name "$N" box sh <<'END'
 size 31 97
 expect / #
-send stty size\r
+send until stty size | grep 31.97; do sleep 0.1; done\r
 expect (31 97)
 size 40 100
-send sleep 1; stty size\r
+send until stty size | grep 40.100; do sleep 0.1; done\r
 expect (40 100)
 send tty; test -t 0 && test -t 1 && test -t 2 && echo all-"three"\r
 expect (/dev/\S+)

@@ -10,6 +10,7 @@ wait
 docker ps -q --filter "name=$N-" | wc -l
 i=0
 while [ $i -lt 20 ]; do
+	until_ sh -c "docker logs $N-$i | grep -q ." # they are written by the engine
 	docker logs "$N-$i"
 	i=$((i + 1))
 done

@@ -20,7 +20,8 @@ one=$(cat "/proc/$pid/root/tmp/count")
 sleep 0.5
 [ "$one" = "$(cat "/proc/$pid/root/tmp/count")" ] && echo "it stands still"
 podman unpause "$N" >/dev/null
-until_ sh -c "[ \$(cat /proc/$pid/root/tmp/count) != $one ]" && echo "it goes on"
+# The shell empties the file before it writes to it.
+until_ sh -c "[ \"\$(cat /proc/$pid/root/tmp/count)\" != '$one' ]" && echo "it goes on"
 echo "# top and stats"
 podman top "$N" pid comm | sed -n 2p | tr -s ' '
 podman stats --no-stream --format '{{.MemUsage}} {{.PIDs}}' "$N" | sed 's,^[1-9][0-9.]*[kM]*B,some,;s,[1-9]$,some,'

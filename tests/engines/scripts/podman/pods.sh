@@ -17,6 +17,7 @@ podman pod rm -f -t 0 "$N" >/dev/null
 sed "s/$N-a/ctr/" -i kube.yaml
 podman --runtime "$RT" play kube kube.yaml >/dev/null
 podman pod ps --filter "name=$N" --format '{{.Status}} {{.NumberOfContainers}}'
+until_ sh -c "podman exec $N-ctr ps -o args | grep -q '^sleep 777'"
 podman exec "$N-ctr" sh -c 'hostname; ps -o args | grep -c "sleep 77[7]"'
 plook '{{.OCIRuntime}}' "$N-ctr"
 podman pod ps --no-trunc -q --filter "name=$N" >two

@@ -15,6 +15,7 @@ podman generate kube "$N" >kube.yaml 2>/dev/null
 podman pod rm -f -t 0 "$N" >/dev/null
 sed "s/$N-a/ctr/" -i kube.yaml
 podman --runtime "$RT" play kube --network none kube.yaml >/dev/null
+until_ sh -c "podman exec $N-ctr ps -o args | grep -q '^sleep 777'"
 podman exec "$N-ctr" sh -c 'hostname; ps -o args | grep -c "sleep 77[7]"'
 plook '{{.OCIRuntime}}' "$N-ctr"
 podman play kube --down kube.yaml >/dev/null
