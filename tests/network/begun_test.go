@@ -115,3 +115,40 @@ func TestN61ForeignBridgeStays(t *testing.T) {
 	}
 	l.ip("-n", l.h, "link", "del", "brweb")
 }
+
+// The classes of a link are found too; another one's stay.
+func TestN61KilledWhileShaping(t *testing.T) {
+	l := newLab(t)
+	l.hook, l.leaky = faulty, true
+	l.network("shaped", `"driver": "host", "shape": {"device": "up0", "rate": "80mbit", "default": "1:30", "classes": {"1:10": {"rate": "16mbit"}, "1:30": {"rate": "60mbit"}}}`)
+	pid := itoa(l.background(l.h, peerAt, "serve", "99").Process.Pid)
+	classes := func() bool { return strings.Contains(l.in(l.h, "tc", "qdisc", "show", "dev", "up0").out, "htb 1:") }
+	attach := func(fault string) {
+		l.env = []string{"TARE_NET_FAULT=kill:" + fault}
+		if r := l.net("attach", "k", pid, "networks=shaped", "class=1:10"); r.code == 0 {
+			t.Fatal("attached")
+		}
+		l.env = nil
+	}
+	before := l.picture()
+	for _, remove := range [][]string{{"gc"}, {"net", "rm", "shaped"}} {
+		attach("network-shape")
+		if !classes() {
+			t.Fatal("no classes were made")
+		}
+		if remove[0] == "net" {
+			l.tn("detach", "k")
+		}
+		l.tn(remove...)
+		if after := l.picture(); after != before {
+			t.Errorf("%s:\n%s", remove[0], difference(before, after))
+		}
+	}
+	l.in(l.h, "tc", "qdisc", "add", "dev", "up0", "root", "handle", "1:", "htb", "default", "30")
+	attach("network-begun")
+	l.tn("gc")
+	if !classes() {
+		t.Error("gc has removed classes that were there before")
+	}
+	l.in(l.h, "tc", "qdisc", "del", "dev", "up0", "root")
+}

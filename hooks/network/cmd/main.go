@@ -67,8 +67,8 @@ func main() {
 	if entry.Added() {
 		os.Unsetenv(entry.Env) //nolint:errcheck // it has no NUL
 	}
-	// A hook whose config gives it no environment has none; iptables and the plugins
-	// of CNI are found, and find each other, by this.
+	// A hook's environment may be empty, by its config or by its runtime (youki);
+	// iptables and the plugins of CNI are found, and find each other, by this.
 	if os.Getenv("PATH") == "" {
 		os.Setenv("PATH", defaultPath) //nolint:errcheck // it has no NUL
 	}

@@ -78,22 +78,23 @@ func (b *bench) many(n int) (*crowd, error) {
 		return nil, err
 	}
 	c := &crowd{}
-	attach := func(h host, id string, port int) (took, cpu time.Duration, pid int, err error) {
+	attach := func(h host, id string, port int, pause time.Duration) (took, cpu time.Duration, pid int, err error) {
 		if pid, err = b.holder(); err != nil {
 			return 0, 0, 0, err
 		}
+		time.Sleep(pause)
 		b.cpu = 0
 		took, err = b.netOf(h, "attach", id, strconv.Itoa(pid), "networks=web", fmt.Sprintf("ports=%d:80", port))
 		return took, b.cpu, pid, err
 	}
-	if _, _, _, err := attach(empty, "first", 9999); err != nil { // makes the bridge
+	if _, _, _, err := attach(empty, "first", 9999, 0); err != nil { // makes the bridge
 		return nil, err
 	}
 	if _, err := b.netOf(empty, "detach", "first"); err != nil {
 		return nil, err
 	}
 	for i := range n {
-		if _, _, _, err := attach(full, "m"+strconv.Itoa(i), 10000+i); err != nil {
+		if _, _, _, err := attach(full, "m"+strconv.Itoa(i), 10000+i, 0); err != nil {
 			return nil, err
 		}
 	}
@@ -102,8 +103,9 @@ func (b *bench) many(n int) (*crowd, error) {
 		for turn := range 2 {
 			k := (turn + i) % 2 // who comes first has what the other has left
 			h, id := []host{empty, full}[k], "x"+strconv.Itoa(i)
-			time.Sleep(150 * time.Millisecond) // the kernel is removing the links of the turn before
-			if wall[k], cpu[k], pid, err = attach(h, id, 8000+i); err != nil {
+			// As in the rounds with the plugins: the kernel is removing the links of the
+			// turn before.
+			if wall[k], cpu[k], pid, err = attach(h, id, 8000+i, 150*time.Millisecond); err != nil {
 				return nil, err
 			}
 			if _, err := b.netOf(h, "detach", id); err != nil {
