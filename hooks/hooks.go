@@ -2,8 +2,10 @@
 // POSIX-platform Hooks). Those of the container's namespaces are run by the
 // init.
 //
-// A hook without an env member gets the runtime's environment, one with an env
-// member, even an empty one, exactly that; PATH is never needed to find it. It
+// A hook without an env member gets the runtime's environment, as runc and crun give
+// it (hooks in use look for programs in the PATH of there), without what tare tells
+// itself; one with an env member, even an empty one, exactly that. PATH is never
+// needed to find it. It
 // inherits no descriptor but its standard streams, runs in the bundle's
 // directory, and leads a process group of its own, which is killed whole when
 // its timeout ends.
@@ -15,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -23,6 +26,9 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
+
+// ownVariable begins what the front tells the whole (package whole).
+const ownVariable = "TARE_SELF="
 
 // Error says which hook failed and how.
 type Error struct {
@@ -89,7 +95,7 @@ func Run(kind string, index int, h *specs.Hook, in *Setting) error {
 		cmd.Args = []string{h.Path}
 	}
 	if h.Env == nil {
-		cmd.Env = os.Environ()
+		cmd.Env = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, ownVariable) })
 	} else if len(h.Env) == 0 {
 		cmd.Env = []string{}
 	}

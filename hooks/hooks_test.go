@@ -39,6 +39,7 @@ func TestHookGetsStateArgsEnvAndDirectory(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	t.Setenv("TARE_TEST_INHERITED", "yes")
+	t.Setenv("TARE_SELF", "/bin/tare") // not for others
 	dir := t.TempDir()
 	for name, c := range map[string]struct {
 		env  []string
@@ -48,7 +49,7 @@ func TestEnvironment(t *testing.T) {
 		"empty":  {[]string{}, ""},
 	} {
 		out := filepath.Join(dir, name)
-		h := specs.Hook{Path: script(t, `echo "$TARE_TEST_INHERITED" > `+out), Env: c.env}
+		h := specs.Hook{Path: script(t, `echo "$TARE_TEST_INHERITED$TARE_SELF" > `+out), Env: c.env}
 		if err := Run("poststart", 0, &h, &Setting{Dir: dir}); err != nil {
 			t.Fatal(err)
 		}

@@ -44,6 +44,7 @@ static int dispatch(struct ctx *c, const struct op *op)
 	case OP_ROOT_OPEN:
 	case OP_CONSOLE_OPEN:
 	case OP_SPAWN_AFFINITY:
+	case OP_CGROUP_KEEP:
 	case OP_PIDFD_SEND:
 		return 0; /* the host's */
 	case OP_SPAWN: { /* the host's; the cgroup that this process was born into is not to stay open */

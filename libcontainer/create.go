@@ -231,7 +231,7 @@ func fillRecord(rec *state.Record, o *CreateOptions, spec *specs.Spec, res *spec
 			return nil
 		})
 	}
-	rec.Unit, rec.UserUnit = res.Unit.Name, res.Unit.User
+	rec.Unit, rec.UserUnit, rec.Taken = res.Unit.Name, res.Unit.User, res.Taken
 	rec.Cgroups = make([]state.Cgroup, len(res.Cgroups))
 	for i, c := range res.Cgroups {
 		rec.Cgroups[i] = state.Cgroup{Hierarchy: c.Hierarchy, Mount: c.Mount, Path: c.Path, V2: c.V2, Created: []string{c.Path}}

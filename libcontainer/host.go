@@ -157,6 +157,8 @@ func (h *host) prepare(op *plan.Op) (int, error) {
 		return -1, h.limits.Write(op.CgroupWriteArgs())
 	case plan.OpUnitStart:
 		return -1, h.startUnit(op)
+	case plan.OpCgroupKeep:
+		return -1, h.keepCgroups(op)
 	case plan.OpDeviceFilter:
 		return -1, filterDevices(op.DeviceFilterArgs())
 	case plan.OpCgroupOwner:

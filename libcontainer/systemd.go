@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -15,7 +14,6 @@ import (
 	"github.com/tare-oci/tare/internal/plan"
 	"github.com/tare-oci/tare/internal/probe"
 	"github.com/tare-oci/tare/internal/state"
-	"github.com/tare-oci/tare/internal/sys"
 	"github.com/tare-oci/tare/specconv"
 )
 
@@ -157,19 +155,6 @@ func (h *host) cgroupAt(path string) *state.Cgroup {
 		}
 	}
 	return nil
-}
-
-// cgroupOf returns where a process is in a hierarchy, "" if that cannot be told:
-// a process that has died says it by itself.
-func cgroupOf(pid int, hierarchy string) string {
-	for _, line := range strings.Split(sys.Text("/proc/"+strconv.Itoa(pid)+"/cgroup"), "\n") {
-		if _, rest, ok := strings.Cut(line, ":"); ok {
-			if name, path, ok := strings.Cut(rest, ":"); ok && name == hierarchy {
-				return path
-			}
-		}
-	}
-	return ""
 }
 
 // stopUnit stops a container's unit. A manager that is not there any more has no

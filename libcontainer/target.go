@@ -19,7 +19,7 @@ import (
 
 // findTarget looks at what an exec has to know of the container.
 func findTarget(rec *state.Record, o *ExecOptions, ownUserNS bool) (specconv.Target, error) {
-	t := specconv.Target{Pid: rec.Pid, Start: rec.PidStart, NewKeyring: !rec.NoKeyring, RdtGroups: rec.RdtGroups}
+	t := specconv.Target{Pid: rec.Pid, Start: rec.PidStart, NewKeyring: !rec.NoKeyring, RdtGroups: rec.RdtGroups, Taken: rec.Taken}
 	if ownUserNS {
 		own, err1 := os.Readlink("/proc/self/ns/user")
 		its, err2 := os.Readlink("/proc/" + strconv.Itoa(rec.Pid) + "/ns/user")

@@ -57,6 +57,7 @@ func (c *compiler) emitCgroups() {
 	if c.cgroupsRefused {
 		return
 	}
+	c.taken = takesAlong(&c.Facts.Cgroup)
 	p := c.cgroupPath()
 	writes := resourceWrites(c.linux().Resources, &c.Facts.Cgroup, &c.errs)
 	for i := range c.Facts.Cgroup.Hierarchies {
@@ -143,14 +144,6 @@ func (c *compiler) emitLateLimit() {
 	if c.lateLimit != nil {
 		c.add(*c.lateLimit)
 		c.lateLimit = nil
-	}
-}
-
-func (c *compiler) emitCgroupJoin() {
-	for i := range c.cgroups {
-		if !c.cgroups[i].V2 && c.cgroupSlots[i] != plan.NoSlot {
-			c.add(plan.CgroupJoin("linux.cgroupsPath", c.cgroupSlots[i]))
-		}
 	}
 }
 

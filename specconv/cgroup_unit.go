@@ -162,7 +162,7 @@ func (c *compiler) emitUnit() {
 	if !ok {
 		return
 	}
-	c.unit = Unit{Name: u.name, User: sd.User}
+	c.unit, c.taken = Unit{Name: u.name, User: sd.User}, takesAlong(&c.Facts.Cgroup)
 	p := sd.Root + u.path
 	writes := resourceWrites(c.linux().Resources, &c.Facts.Cgroup, &c.errs)
 	start := c.unitStart(&u, p, writes)

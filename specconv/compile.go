@@ -54,6 +54,8 @@ type Result struct {
 	RdtGroups []RdtGroup
 	// Unit is the container's, without a name where cgroups are not systemd's.
 	Unit Unit
+	// Taken says that systemd may take the process along when it moves its maker's unit.
+	Taken bool
 	// Warnings are for the log: what the spec says to warn about and go on.
 	Warnings []string
 }
@@ -88,6 +90,7 @@ type compiler struct {
 	cgroupsRefused bool
 	cgroupSlots    []plan.Slot
 	unit           Unit
+	taken          bool     // see Result
 	scope          *plan.Op // starts the scope, with the writes that follow it
 	scopeWrites    []resourceWrite
 	lateLimit      *plan.Op // the limit of processes, where the process is not alone before
@@ -116,7 +119,7 @@ func Compile(in Input) (*Result, error) {
 	if err := c.plan.Validate(); err != nil {
 		return nil, &field.Error{Why: err.Error(), Class: field.Bug}
 	}
-	res := &Result{Plan: &c.plan, Cgroups: c.cgroups, HostMounts: !c.ns.isNew(plan.NewNS), MountNS: c.ns.pathOf(plan.NewNS), Unit: c.unit}
+	res := &Result{Plan: &c.plan, Cgroups: c.cgroups, HostMounts: !c.ns.isNew(plan.NewNS), MountNS: c.ns.pathOf(plan.NewNS), Unit: c.unit, Taken: c.taken}
 	for _, g := range c.rdtGroups {
 		res.RdtGroups = append(res.RdtGroups, RdtGroup{Path: g.path, Own: g.own})
 	}
@@ -174,6 +177,7 @@ func compile(in Input) *compiler {
 	c.add(plan.FdSeal(3 + c.PreserveFDs))
 	c.emitScope(shape)
 	c.emitCgroupJoin()
+	c.emitSliceKeep()
 	c.emitOwnFiles(shape)
 	c.emitEnter(shape)
 	c.emitHostPart()

@@ -23,6 +23,9 @@ type Target struct {
 	NewKeyring bool
 	// Tight says that a limit of processes has room for one more and no second one.
 	Tight bool
+	// Taken says that its maker was in a unit of systemd on a host without cgroup v2,
+	// and so, in all likelihood, is whoever starts a process in it.
+	Taken bool
 	// RdtGroups are the resctrl directories to join.
 	RdtGroups []string
 }
@@ -107,7 +110,7 @@ func CompileExec(in ExecInput) (*Result, error) {
 	if initial != nil {
 		c.add(*initial)
 	}
-	c.cgroups = in.Target.Cgroups
+	c.cgroups, c.taken = in.Target.Cgroups, in.Target.Taken
 	born := e.unified()
 	if e.late {
 		born = plan.NoSlot
@@ -139,7 +142,11 @@ func CompileExec(in ExecInput) (*Result, error) {
 	c.emitStdioOwner()
 	c.emitLock(false)
 	c.emitPidfdSend("setns")
-	if len(in.Target.RdtGroups) > 0 || in.PidfdSocket != "" {
+	if c.keepsLate() {
+		c.add(plan.SyncArrive("in-container"))
+		c.emitLateKeep()
+	}
+	if len(in.Target.RdtGroups) > 0 || in.PidfdSocket != "" || c.keepsLate() {
 		c.add(plan.SyncAwait(SyncRecorded)) // for what the host does with the process
 	}
 	c.add(plan.Outlive())

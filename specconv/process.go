@@ -155,9 +155,12 @@ func (c *compiler) emitStart() {
 	c.emitPidfdSend("standard")
 	listens := c.filter != nil && c.filter.Listener // which takes a second thread
 	if !c.Gate {
-		if c.lateLimit != nil && !listens {
+		if late := c.lateLimit != nil && !listens; late || c.keepsLate() {
 			c.add(plan.SyncArrive("alone"))
-			c.emitLateLimit()
+			c.emitLateKeep()
+			if late {
+				c.emitLateLimit()
+			}
 		}
 		// The host says so as soon as it has recorded the process; nobody waits.
 		c.add(plan.SyncAwait(SyncRecorded))
@@ -176,6 +179,7 @@ func (c *compiler) emitStart() {
 	}
 	if c.Gate {
 		c.add(plan.SyncArrive("created"))
+		c.emitLateKeep()
 		c.emitLateLimit()
 		// The host answers when the state is saved and the pid file written; if it
 		// dies before, so does the process.

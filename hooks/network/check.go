@@ -232,7 +232,7 @@ func (e *Engine) reloadNetwork(name string) error {
 		return err
 	}
 	// A filter that drops may have come since; what it got is removed with the network.
-	opened, err := ipt.OpenForward(m.Network)
+	opened, err := ipt.OpenForward(m.Network, nil)
 	for _, place := range opened {
 		if !slices.Contains(m.Opened, place) {
 			m.Opened = append(m.Opened, place)

@@ -29,17 +29,26 @@ func (w *work) class() uint32 {
 var rungs = []string{"cgroup", "bpf", "nft", "iptables"}
 
 // ensureShape makes the tree of classes and chooses the classifier.
-func (e *Engine) ensureShape(n *config.Network, m *made) error {
+func (e *Engine) ensureShape(n *config.Network, b *begun) error {
 	s, err := shape.Here(nil)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
+	// Not of a tree that is there already: it is not this network's until it has
+	// been found to be the same.
+	if free, err := s.Free(n.Shape.Device); err != nil {
+		return err
+	} else if free {
+		if err := e.note(n.Name, b, func() { b.Shaped = n.Shape.Device }); err != nil {
+			return err
+		}
+	}
 	made, err := s.Tree(n.Shape)
 	if err != nil {
 		return err
 	}
-	m.Shaped = n.Shape.Device
+	b.Shaped = n.Shape.Device
 	wanted := rungs
 	if n.Shape.Classifier != "" {
 		wanted = []string{n.Shape.Classifier}
@@ -59,7 +68,7 @@ func (e *Engine) ensureShape(n *config.Network, m *made) error {
 			_, err = e.filter("iptables") // the rule comes with the container
 		}
 		if err == nil {
-			m.Rung = r
+			b.Rung = r
 			return nil
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", r, err))
@@ -67,6 +76,7 @@ func (e *Engine) ensureShape(n *config.Network, m *made) error {
 	if made {
 		errs = append(errs, s.Remove(n.Shape.Device))
 	}
+	b.Shaped = ""
 	return fmt.Errorf("shape: no classifier of this kernel knows cgroups: %w", errors.Join(errs...))
 }
 

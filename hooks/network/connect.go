@@ -71,7 +71,9 @@ func (w *work) connectVeth() error {
 	if err := w.at("inside"); err != nil {
 		return err
 	}
-	if err := link.Configure(w.ns, w.inside()); err != nil {
+	in := w.inside()
+	in.Only4 = true
+	if err := link.Configure(w.ns, in); err != nil {
 		return err
 	}
 	if err := w.limit(); err != nil {

@@ -21,13 +21,14 @@ type Swept struct {
 	Links       []string `json:"links"`       // without a record
 	Leases      []string `json:"leases"`
 	Ports       []string `json:"ports"`
+	Networks    []string `json:"networks"` // half made, without containers
 	Rules       int      `json:"rules"`
 	Files       int      `json:"files"`
 }
 
 // Empty says that there was nothing.
 func (s *Swept) Empty() bool {
-	return len(s.Attachments)+len(s.Links)+len(s.Leases)+len(s.Ports)+s.Rules+s.Files == 0
+	return len(s.Attachments)+len(s.Links)+len(s.Networks)+len(s.Leases)+len(s.Ports)+s.Rules+s.Files == 0
 }
 
 // dead says that nobody will ever detach it: the machine was started again, the
@@ -129,7 +130,7 @@ func (e *Engine) GC(dry, kept bool) (*Swept, error) {
 	}
 	// What has no record. A record is written before all of these are made, so
 	// they are listed first and the records afterwards.
-	errs = append(errs, e.sweepLinks(s, dry), e.sweepRules(s, dry), e.sweepPorts(s, dry), e.sweepLeases(s, dry, kept), e.sweepFiles(s, dry))
+	errs = append(errs, e.sweepLinks(s, dry), e.sweepRules(s, dry), e.sweepPorts(s, dry), e.sweepLeases(s, dry, kept), e.sweepNetworks(s, dry), e.sweepFiles(s, dry))
 	if !dry {
 		errs = append(errs, e.sweepPlugins())
 	}
@@ -287,6 +288,43 @@ func (e *Engine) sweepLeases(s *Swept, dry, kept bool) (err error) {
 		lock.Unlock()
 	}
 	return err
+}
+
+// sweepNetworks removes what killed hooks have made of networks. A hook that makes
+// one now holds its lock.
+func (e *Engine) sweepNetworks(s *Swept, dry bool) (err error) {
+	dirs, _ := os.ReadDir(filepath.Join(e.StateDir, "nets"))
+	for _, d := range dirs {
+		if e.readBegun(d.Name()) != nil {
+			err = errors.Join(err, e.sweepNetwork(s, d.Name(), dry))
+		}
+	}
+	return err
+}
+
+func (e *Engine) sweepNetwork(s *Swept, name string, dry bool) error {
+	lock, err := e.store.Lock("net-"+name, e.LockWait)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	b, m := e.readBegun(name), e.readMade(name)
+	if b == nil || m == nil && e.user(name) != "" {
+		return nil // made meanwhile, or still needed
+	}
+	s.Networks = append(s.Networks, name)
+	if dry {
+		return nil
+	}
+	unlock, err := e.structure()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if m == nil && len(ipam.Leases(e.store.NetDir(name))) == 0 {
+		return e.removeNetwork(name)
+	}
+	return e.withdraw(name, b)
 }
 
 // sweepFiles removes names of containers that have no records.

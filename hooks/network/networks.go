@@ -4,12 +4,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"golang.org/x/crypto/blake2s"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -59,54 +57,6 @@ func (e *Engine) writeDefault() error {
 	return os.Chmod(path, 0o644)
 }
 
-// made is how a network was made; while it holds nothing has to be looked at.
-type made struct {
-	Bridge   string           `json:"bridge"`
-	Index    int              `json:"index"`
-	Digest   string           `json:"digest"` // of the configuration
-	Firewall string           `json:"firewall"`
-	Boot     string           `json:"boot"`
-	Network  firewall.Network `json:"network"`
-	Opened   []string         `json:"opened,omitempty"` // foreign chains that got a rule
-	Shaped   string           `json:"shaped,omitempty"` // the link with the classes
-	Rung     string           `json:"rung,omitempty"`   // what sorts by cgroup
-}
-
-// filters are those that have something of the network.
-func (m *made) filters() (out []string) {
-	if m.Firewall != "" && m.Firewall != "none" {
-		out = append(out, m.Firewall)
-	}
-	if m.Shaped != "" && m.Firewall != "nftables" {
-		out = append(out, "nftables") // by the path of a cgroup, if not by its class id
-	}
-	if m.Rung == "iptables" && m.Firewall != "iptables" {
-		out = append(out, "iptables")
-	}
-	return out
-}
-
-func (e *Engine) madeFile(name string) string {
-	return filepath.Join(e.store.NetDir(name), "network.json")
-}
-
-func (e *Engine) readMade(name string) *made {
-	b, err := os.ReadFile(e.madeFile(name))
-	m := &made{}
-	if err != nil || json.Unmarshal(b, m) != nil || m.Boot != e.boot {
-		return nil
-	}
-	return m
-}
-
-func (e *Engine) writeMade(name string, m *made) error {
-	data, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
-	return record.WriteFile(e.madeFile(name), data)
-}
-
 // digest changes with the network's file, and with the version of this program,
 // whose defaults may be others.
 func digest(n *config.Network) string {
@@ -136,37 +86,49 @@ func (e *Engine) ensure(n *config.Network) (*made, error) {
 		return nil, err
 	}
 	defer unlock()
-	if err := os.MkdirAll(e.store.NetDir(n.Name), 0o700); err != nil {
+	b, err := e.begin(n, want)
+	if err != nil {
 		return nil, err
 	}
-	m := &made{Digest: want, Boot: e.boot}
-	if n.Driver == config.Bridge || n.Driver == config.VXLAN {
-		if err := e.ensureBridge(n, m); err != nil {
-			return nil, err
-		}
+	if err := e.make(n, b); err != nil {
+		return nil, errors.Join(err, e.withdraw(n.Name, b))
 	}
-	if n.Driver == config.PTP {
-		m.Network = firewall.Of(n, "")
-		m.Network.Links = record.LinkPrefix
-	}
-	if err := e.ensureRules(n, m); err != nil {
-		return nil, err
-	}
-	if n.Shape != nil {
-		if err := e.ensureShape(n, m); err != nil {
-			return nil, err
-		}
-	}
-	return m, e.writeMade(n.Name, m)
+	return &b.made, e.finish(n.Name, b)
 }
 
-func (e *Engine) ensureBridge(n *config.Network, m *made) error {
+// make makes what a network needs, or what is missing of it. Before each part its
+// note says that it may be there.
+func (e *Engine) make(n *config.Network, b *begun) error {
+	if err := fault("network-begun"); err != nil {
+		return err
+	}
+	if b.Bridge != "" {
+		if err := e.ensureBridge(n, b); err != nil {
+			return err
+		}
+	}
+	if err := e.ensureRules(n, b); err != nil {
+		return err
+	}
+	if n.Shape == nil {
+		return nil
+	}
+	if err := e.ensureShape(n, b); err != nil {
+		return err
+	}
+	return fault("network-shape")
+}
+
+func (e *Engine) ensureBridge(n *config.Network, b *begun) error {
 	if n.Parent != "" && n.Driver == config.Bridge {
 		if err := e.links.UplinkFree(n.Parent, n.UplinkOK); err != nil {
 			return err
 		}
 	}
-	spec := link.BridgeSpec{Name: n.Bridge, Network: n.Name, MTU: mtu(n, nil)}
+	// Who is interested in a group is found out by a querier, and among containers
+	// alone there is none: a bridge sends everything everywhere then. A container
+	// that plays one would only get what is meant for others.
+	spec := link.BridgeSpec{Name: n.Bridge, Network: n.Name, MTU: mtu(n, nil), Snooping: n.Driver == config.VXLAN || n.Parent != ""}
 	for _, s := range n.Subnets {
 		spec.Gateways = append(spec.Gateways, netip.PrefixFrom(s.Gateway, s.Subnet.Bits()))
 	}
@@ -174,7 +136,10 @@ func (e *Engine) ensureBridge(n *config.Network, m *made) error {
 	if err != nil {
 		return err
 	}
-	m.Bridge, m.Index, m.Network = n.Bridge, index, firewall.Of(n, n.Bridge)
+	b.Index = index
+	if err := fault("network-bridge"); err != nil {
+		return err
+	}
 	conf4, conf6 := "net.ipv4.conf."+n.Bridge+".", "net.ipv6.conf."+n.Bridge+"."
 	// From the host itself to a published port: 127.0.0.1 has to be routed here.
 	// The guard chain drops what others send there.
@@ -200,9 +165,9 @@ func (e *Engine) ensureBridge(n *config.Network, m *made) error {
 	return e.forwarding(n.Name, n.Subnet4() != nil, n.Subnet6() != nil)
 }
 
-func (e *Engine) ensureRules(n *config.Network, m *made) error {
-	if m.Network.Name == "" {
-		m.Firewall = "none"
+func (e *Engine) ensureRules(n *config.Network, b *begun) error {
+	if b.Network.Name == "" {
+		b.Firewall = "none"
 		return nil
 	}
 	if n.Driver == config.PTP && !n.Internal {
@@ -220,19 +185,27 @@ func (e *Engine) ensureRules(n *config.Network, m *made) error {
 		if f, err = e.filter(name); err != nil {
 			continue
 		}
-		if err = f.EnsureNetwork(m.Network); err == nil || errors.Is(err, unix.EPERM) {
-			m.Firewall = name
+		if err := e.note(n.Name, b, func() { b.Tried = union(b.Tried, []string{name}) }); err != nil {
+			return err
+		}
+		if err = f.EnsureNetwork(b.Network); err == nil || errors.Is(err, unix.EPERM) {
+			b.Firewall = name
 			break
 		}
 	}
-	if err != nil {
+	if err == nil {
+		err = fault("network-rules")
+	}
+	if err != nil || b.Firewall == "none" || n.Internal {
 		return err
 	}
-	if m.Firewall == "none" || n.Internal {
-		return nil
-	}
 	// Another filter's policy (Docker's, ufw's) would drop what ours lets through.
-	m.Opened, err = ipt.OpenForward(m.Network)
+	_, err = ipt.OpenForward(b.Network, func(places []string) error {
+		return e.note(n.Name, b, func() { b.Opened = union(b.Opened, places) })
+	})
+	if err == nil {
+		err = fault("network-forward")
+	}
 	return err
 }
 
@@ -247,64 +220,4 @@ func mtu(n *config.Network, r *config.Request) int {
 		return 1450 // 50 bytes less for the outer headers (RFC 7348, 4.3)
 	}
 	return 1500
-}
-
-// RemoveNetwork removes the bridge and the rules of a network without containers.
-func (e *Engine) RemoveNetwork(name string) error {
-	if err := config.ValidName(name, 64); err != nil {
-		return fmt.Errorf("network %q %w", name, err)
-	}
-	lock, err := e.store.Lock("net-"+name, e.LockWait)
-	if err != nil {
-		return err
-	}
-	defer lock.Unlock()
-	for _, a := range e.store.All() {
-		if a.Network == name {
-			return fmt.Errorf("network %q: container %q is attached", name, a.ID)
-		}
-	}
-	unlock, err := e.structure()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	m := e.readMade(name)
-	if m == nil {
-		return os.RemoveAll(e.store.NetDir(name))
-	}
-	var others []*made
-	entries, _ := os.ReadDir(filepath.Join(e.StateDir, "nets"))
-	for _, d := range entries {
-		if o := e.readMade(d.Name()); o != nil && d.Name() != name {
-			others = append(others, o)
-		}
-	}
-	var errs []error
-	for _, kind := range m.filters() {
-		last := !slices.ContainsFunc(others, func(o *made) bool { return slices.Contains(o.filters(), kind) })
-		f, err := e.filter(kind)
-		if err == nil {
-			err = f.RemoveNetwork(m.Network, last)
-		}
-		errs = append(errs, err)
-	}
-	errs = append(errs, ipt.CloseForward(m.Network, m.Opened))
-	if m.Shaped != "" {
-		errs = append(errs, unshapeDevice(m.Shaped))
-	}
-	if m.Bridge != "" {
-		errs = append(errs, e.links.Delete(link.VXLANName(m.Bridge)), e.links.Delete(m.Bridge))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("network %q: %w", name, err)
-	}
-	if err := os.RemoveAll(e.store.NetDir(name)); err != nil {
-		return err
-	}
-	entries, _ = os.ReadDir(filepath.Join(e.StateDir, "nets"))
-	if len(entries) == 0 && len(e.changedSysctls()) > 0 {
-		return e.restoreSysctls()
-	}
-	return nil
 }

@@ -132,7 +132,7 @@ var rooms = map[string]room{
 	},
 	"tests/network":       {why: "the black box of the network hook", other: []string{specs, xsys}},
 	"tests/network/peer":  {why: "both ends of a connection"},
-	"tests/network/speed": {why: "treats the hook and the CNI plugins alike"},
+	"tests/network/speed": {why: "treats the hook and the CNI plugins alike", other: []string{xsys}},
 	"tests/ops":           {why: "gives plans to the init", own: []string{"internal/plan", "internal/initbin", "internal/initproto"}, other: []string{xsys}},
 	"tests/init":          {why: "holds the C reader against the Go one", own: []string{"internal/plan", "internal/initproto"}, other: []string{xsys}},
 	"tests/bench":         {why: "treats all runtimes alike", own: []string{"tests/bench/chart", "tests/cgroupview", "tests/syscalltrace"}, other: []string{xsys}},

@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x7f9ae26be4d25a5b
+const abiHash uint64 = 0x7f15c0ea3825856

@@ -25,6 +25,12 @@ func UnitStart(field, manager, unit string, cgroups, properties []string, flags 
 	return Op{Code: OpUnitStart, Field: field, Flags: flags, Str: [3]string{manager, unit}, Blob: [2][]byte{List(properties), List(cgroups)}}
 }
 
+// CgroupKeep keeps the process in v1 cgroups that it has joined, given by their
+// directories. flags: FlagReady to wait before until systemd has done what it was at.
+func CgroupKeep(field string, dirs []string, flags uint32) Op {
+	return Op{Code: OpCgroupKeep, Field: field, Flags: flags, Blob: [2][]byte{List(dirs)}}
+}
+
 // DeviceFilter restricts the devices of a v2 cgroup. Each rule is "allow" or
 // "deny", the type, "major:minor" and some of "rwm".
 func DeviceFilter(field, dir string, rules []string) Op {

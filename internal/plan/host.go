@@ -40,6 +40,9 @@ func (op *Op) UnitStartArgs() (unit string, cgroups, properties []string) {
 	return op.Str[1], Unlist(op.Blob[1]), Unlist(op.Blob[0])
 }
 
+// CgroupKeepArgs returns the directories.
+func (op *Op) CgroupKeepArgs() (dirs []string) { return Unlist(op.Blob[0]) }
+
 // DeviceFilterArgs returns the directory and the rules.
 func (op *Op) DeviceFilterArgs() (dir string, rules []string) {
 	return op.Str[0], Unlist(op.Blob[0])

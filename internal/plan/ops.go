@@ -35,6 +35,7 @@ const (
 	OpConsoleOpen
 	OpSpawnAffinity
 	OpPidfdSend
+	OpCgroupKeep
 
 	// both sides
 	OpSyncArrive

@@ -89,6 +89,10 @@ var table = [opCount]opRow{
 	OpPidfdSend: {name: "pidfd-send", side: Host, phase: PhaseEnter, last: PhaseGate,
 		doc:  "send a pidfd of the process to a socket",
 		args: []arg{str("path", 0), str("kind", 1)}},
+	OpCgroupKeep: {name: "cgroup-keep", side: Host, phase: PhaseEnter, last: PhaseGate,
+		doc:   "put the process back into those of its v1 cgroups that systemd has taken it out of with its maker's unit",
+		args:  []arg{list("cgroups", 0)},
+		flags: []bitName{{uint64(FlagReady), "settled"}}},
 
 	OpSyncArrive: {name: "sync-arrive", side: Both, phase: PhaseEnter, last: PhaseGate,
 		doc: "the init tells the host that it has come this far", args: []arg{str("at", 0)}},

@@ -53,6 +53,9 @@ type State struct {
 	// says that it is of the systemd of a user.
 	Unit     string
 	UserUnit bool
+	// Taken says that systemd may take a process along that is started for the
+	// container, when it moves the unit of whoever starts it.
+	Taken bool
 	// RdtGroups are the resctrl directories that the container's processes are in,
 	// RdtMade those that go with it, the outer one first.
 	RdtGroups, RdtMade []string
@@ -151,6 +154,9 @@ func (s *State) Encode() []byte {
 	if s.Unit != "" {
 		w.Key("unit").String(s.Unit)
 		w.Key("userUnit").Bool(s.UserUnit)
+	}
+	if s.Taken {
+		w.Key("taken").Bool(true)
 	}
 	stringList(&w, "rdtGroups", s.RdtGroups)
 	stringList(&w, "rdtMade", s.RdtMade)
@@ -332,6 +338,8 @@ func (s *State) member(d *ojson.Decoder) {
 		s.Unit = d.ReadString()
 	case "userUnit":
 		s.UserUnit = d.ReadBool()
+	case "taken":
+		s.Taken = d.ReadBool()
 	case "rdtGroups":
 		s.RdtGroups = d.ReadStrings()
 	case "rdtMade":

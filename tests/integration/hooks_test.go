@@ -152,7 +152,7 @@ func TestHookEnvAndArgs(t *testing.T) {
 					t.Skip("runc inherits its environment where env is absent or empty")
 				}
 				b, _, log := hookBox(t)
-				b.env = []string{"CALLER=yes"}
+				b.env = []string{"CALLER=yes", "TARE_SELF=/nowhere/tare"}
 				b.copyFile(proberAt, strings.TrimPrefix(proberAt, "/"), 0o755)
 				out := log + "/out"
 				b.must(os.WriteFile(out, nil, 0o666))
@@ -178,6 +178,9 @@ func TestHookEnvAndArgs(t *testing.T) {
 				}
 				if strings.Contains(text, "CALLER=yes") && name != "absent" {
 					t.Errorf("the caller's environment came along: %q", text)
+				}
+				if strings.Contains(text, "TARE_SELF") {
+					t.Errorf("a variable of tare's own came along: %q", text)
 				}
 			})
 		}

@@ -32,7 +32,7 @@ func TestSystemd(t *testing.T) {
 		{"devices", systemdDevices}, {"privileged", systemdPrivileged}, {"stopped", systemdStopped}, {"kill", systemdKill},
 		{"failed_before", systemdFailedBefore}, {"taken", systemdTaken}, {"slices", systemdSlices}, {"slice", systemdSlice},
 		{"annotations", systemdAnnotations}, {"refused", systemdRefused}, {"create_fails", systemdCreateFails},
-		{"creator_dies", systemdCreatorDies}, {"joined_pid_namespace", systemdJoinedPid},
+		{"creator_dies", systemdCreatorDies}, {"taken_along", systemdTakenAlong}, {"joined_pid_namespace", systemdJoinedPid},
 	} {
 		t.Run(c.name, c.test)
 	}

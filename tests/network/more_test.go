@@ -96,6 +96,27 @@ func TestN33Iptables(t *testing.T) {
 	}
 }
 
+// N-33: iptables is found without an environment, which is what a hook has that its
+// config gives an empty one.
+func TestN33NoPath(t *testing.T) {
+	need(t, "iptables-nft")
+	l := newLab(t)
+	l.keepsTables("nft")
+	l.web(`"firewall": "iptables"`)
+	state := `{"id":"x","status":"%s","pid":%d,"annotations":{"` + prefix + `networks":"web","` + prefix + `ports":"8080:80"}}`
+	bare := []string{"TARE_NET_IPTABLES=nft"}
+	if r := l.feed(fmt.Sprintf(state, "created", l.sleeper()), bare); r.code != 0 {
+		t.Errorf("attach: %s", r.err)
+	}
+	if out := l.in(l.h, "iptables-nft", "-t", "nat", "-S").out; !strings.Contains(out, "172.30.0.2:80") {
+		t.Errorf("no port is published:\n%s", out)
+	}
+	if r := l.feed(fmt.Sprintf(state, "stopped", 0), bare); r.code != 0 {
+		t.Errorf("detach: %s", r.err)
+	}
+	l.env = bare
+}
+
 // processorTime is that of all programs that this one has run.
 func processorTime(t *testing.T) time.Duration {
 	t.Helper()

@@ -60,9 +60,17 @@ type call struct {
 	out   io.Writer
 }
 
+// defaultPath is root's in Debian's login.defs(5).
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 func main() {
 	if entry.Added() {
 		os.Unsetenv(entry.Env) //nolint:errcheck // it has no NUL
+	}
+	// A hook whose config gives it no environment has none; iptables and the plugins
+	// of CNI are found, and find each other, by this.
+	if os.Getenv("PATH") == "" {
+		os.Setenv("PATH", defaultPath) //nolint:errcheck // it has no NUL
 	}
 	if len(os.Args) > 1 && os.Args[len(os.Args)-1] == "proxy" {
 		entry.Parallel()
@@ -336,8 +344,8 @@ func gc(c *call) error {
 			return errors.Join(err, c.json(s))
 		}
 		if s != nil && !s.Empty() {
-			fmt.Fprintf(c.out, "%d attachments, %d links, %d leases, %d ports, %d rules, %d files\n",
-				len(s.Attachments), len(s.Links), len(s.Leases), len(s.Ports), s.Rules, s.Files)
+			fmt.Fprintf(c.out, "%d attachments, %d links, %d networks, %d leases, %d ports, %d rules, %d files\n",
+				len(s.Attachments), len(s.Links), len(s.Networks), len(s.Leases), len(s.Ports), s.Rules, s.Files)
 		}
 		return err
 	})

@@ -12,14 +12,14 @@ import (
 // built, or a link that is gone.
 var ErrNoSysctl = errors.New("the kernel has no such parameter")
 
-// sysctlPath turns net.ipv4.conf.eth0.rp_filter into a file. A link's name may
+// sysctlPath turns net.ipv4.conf.eth0.rp_filter into a file of procfs. A link's name may
 // have dots: everything between conf and the last word is the name.
 func sysctlPath(key string) string {
 	parts := strings.Split(key, ".")
 	if len(parts) > 5 && (parts[2] == "conf" || parts[2] == "neigh") {
 		parts = []string{parts[0], parts[1], parts[2], strings.Join(parts[3:len(parts)-1], "."), parts[len(parts)-1]}
 	}
-	return "/proc/sys/" + strings.Join(parts, "/")
+	return "sys/" + strings.Join(parts, "/")
 }
 
 // Get reads a parameter of this thread's network namespace.
@@ -50,9 +50,8 @@ func Set(key, value string) error {
 	return nil
 }
 
-// openSysctl opens the file itself: package os would add it to a poller.
 func openSysctl(key string, flags int) (int, error) {
-	fd, err := unix.Open(sysctlPath(key), flags|unix.O_CLOEXEC, 0)
+	fd, err := openProc(sysctlPath(key), flags)
 	if err == unix.ENOENT {
 		return -1, fmt.Errorf("sysctl %s: %w", key, ErrNoSysctl)
 	}

@@ -26,9 +26,6 @@ func OfProcess(pid int) (*Namespace, error) { return open("/proc/" + strconv.Ito
 // Own opens the namespace of this thread.
 func Own() (*Namespace, error) { return open("/proc/thread-self/ns/net") }
 
-// Open opens the namespace that a path leads to.
-func Open(path string) (*Namespace, error) { return open(path) }
-
 func open(path string) (*Namespace, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

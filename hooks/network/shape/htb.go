@@ -168,6 +168,21 @@ func once(err error) error {
 	return err
 }
 
+// Free says that a link has no root qdisc but the kernel's own.
+func (s *Shaper) Free(device string) (bool, error) {
+	k, err := s.h.LinkByName(device)
+	if err != nil {
+		return false, fmt.Errorf("shape.device %q: %w", device, err)
+	}
+	qdiscs, err := s.h.QdiscList(k)
+	for _, q := range qdiscs {
+		if q.Attrs().Parent == netlink.HANDLE_ROOT && q.Attrs().Handle != 0 {
+			return false, err
+		}
+	}
+	return true, err
+}
+
 // Remove takes the tree from a link.
 func (s *Shaper) Remove(device string) error {
 	k, err := s.h.LinkByName(device)

@@ -75,12 +75,14 @@ func (b *bench) drop() {
 }
 
 func (b *bench) net(args ...string) (time.Duration, error) {
-	cmd := exec.Command(b.hook, append([]string{"--state", b.dir + "/state", "--config", b.dir + "/nets", "--netns", b.dir + "/netns"}, args...)...)
+	return b.netOf(host{-1, b.dir + "/state"}, args...)
+}
+
+func (b *bench) netOf(h host, args ...string) (time.Duration, error) {
+	cmd := exec.Command(b.hook, append([]string{"--state", h.state, "--config", b.dir + "/nets", "--netns", b.dir + "/netns"}, args...)...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
-	start := time.Now()
-	err := cmd.Run()
-	took := time.Since(start)
+	took, err := in(h.ns, cmd)
 	if cmd.ProcessState != nil {
 		b.mu.Lock()
 		b.cpu += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
@@ -164,12 +166,13 @@ func run() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if err := mountState(dir); err != nil {
+		return err
+	}
+	defer func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }()
 	b := &bench{dir: dir}
 	defer b.drop()
 	if b.hook, err = filepath.Abs(*hook); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir+"/nets", 0o755); err != nil {
 		return err
 	}
 	if err := os.WriteFile(dir+"/nets/web.json", []byte(`{"name":"web","bridge":"brweb","subnets":[{"subnet":"172.30.0.0/16"}]}`), 0o644); err != nil {
@@ -244,6 +247,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	sort.Float64s(many.ratios)
 	var t strings.Builder
 	fmt.Fprintf(&t, "%d interleaved rounds on %d processors that %s other programs waited for, Linux %s; milliseconds of wall time, with the start of every program.\n\n", *rounds, runtime.NumCPU(), load(), kernel())
 	t.WriteString("| | tare-net, median | p90 | CNI bridge+portmap, median | p90 | ratio of the medians | median of the ratios |\n|---|---|---|---|---|---|---|\n")
@@ -254,8 +258,12 @@ func run() error {
 	row("attach", attach, cniAdd, ratioUp)
 	row("detach", detach, cniDel, ratioDown)
 	fmt.Fprintf(&t, "| processor time of both | %s | | %s | | **1/%.1f** | |\n", ms(cpuUs/time.Duration(*rounds)), ms(cpuThem/time.Duration(*rounds)), float64(cpuThem)/float64(cpuUs))
-	fmt.Fprintf(&t, "\n100 attaches started at once took %s ms, 100 detaches %s ms. With %d containers attached, an attach took %s ms (median of %d), %.2f times the one above.\n",
-		ms(hundredUp), ms(hundredDown), *live, ms(many.at(.5)), len(many), float64(many.at(.5))/float64(attach.at(.5)))
+	fmt.Fprintf(&t, "\n100 attaches started at once took %s ms, 100 detaches %s ms.\n\n", ms(hundredUp), ms(hundredDown))
+	by := time.Duration(many.rounds())
+	fmt.Fprintf(&t, "| median of %d rounds by turns | alone | beside %d containers | ratio of the medians | median of the ratios |\n|---|---|---|---|---|\n", many.rounds(), *live)
+	fmt.Fprintf(&t, "| attach | %s | %s | **%.2f** | %.2f |\n", ms(many.alone.at(.5)), ms(many.beside.at(.5)), float64(many.beside.at(.5))/float64(many.alone.at(.5)), many.ratios[len(many.ratios)/2])
+	fmt.Fprintf(&t, "| its processor time, mean | %s | %s | %.2f | |\n", ms(many.cpuAlone/by), ms(many.cpuBeside/by), float64(many.cpuBeside)/float64(many.cpuAlone))
+	fmt.Fprintf(&t, "| `ip link add … master BRIDGE … netns PID` and both ends up | %s | %s | %.2f | |\n", ms(many.ipAlone.at(.5)), ms(many.ipBeside.at(.5)), float64(many.ipBeside.at(.5))/float64(many.ipAlone.at(.5)))
 	fmt.Print(t.String())
 	if *out == "" {
 		return nil
@@ -324,26 +332,6 @@ func (b *bench) hundred() (up, down time.Duration, err error) {
 	}
 	down, err = all(func(i int) error { _, err := b.net("detach", fmt.Sprint("h", i)); return err })
 	return up, down, err
-}
-
-// many attaches n and measures a few more.
-func (b *bench) many(n int) (series, error) {
-	defer b.drop()
-	var s series
-	for i := range n + 15 {
-		pid, err := b.holder()
-		if err != nil {
-			return nil, err
-		}
-		took, err := b.net("attach", fmt.Sprint("m", i), strconv.Itoa(pid), "networks=web", fmt.Sprintf("ports=%d:80", 10000+i))
-		if err != nil {
-			return nil, err
-		}
-		if i >= n {
-			s = append(s, took)
-		}
-	}
-	return s, nil
 }
 
 // load is the number of runnable processes, averaged over a minute.

@@ -131,13 +131,21 @@ func program(flavour string, proto iptables.Protocol) string {
 }
 
 // OpenForward lets a network through foreign filters that drop by policy, and
-// returns where.
-func OpenForward(n firewall.Network) ([]string, error) {
+// returns where. Before it changes something it says where it will.
+func OpenForward(n firewall.Network, will func(places []string) error) ([]string, error) {
 	places, err := dropping()
 	if err != nil {
 		return nil, nil //nolint:nilerr // without netfilter nothing drops
 	}
-	var done []string
+	var names, done []string
+	for _, p := range places {
+		names = append(names, p.String())
+	}
+	if len(names) > 0 && will != nil {
+		if err := will(names); err != nil {
+			return nil, err
+		}
+	}
 	for _, p := range places {
 		t, err := open(p.program, p.proto)
 		if err != nil {

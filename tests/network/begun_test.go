@@ -1,0 +1,117 @@
+package network
+
+import (
+	"strings"
+	"testing"
+)
+
+// making are the steps in which a network is made, with the first container.
+var making = []string{"network-begun", "network-bridge", "network-rules", "network-forward"}
+
+// N-61: the hook is killed while it makes a network. gc removes what there is of
+// it, `net rm` too, and otherwise the next container's hook finishes it.
+func TestN61KilledWhileMakingNetwork(t *testing.T) {
+	for _, filter := range []string{"nftables", "iptables"} {
+		t.Run(filter, func(t *testing.T) {
+			l := newLab(t)
+			l.leaky, l.hook = true, faulty
+			var flavour []string
+			if filter == "iptables" {
+				need(t, "iptables-nft")
+				flavour = []string{"TARE_NET_IPTABLES=nft"}
+			}
+			l.keepsTables("nft")
+			l.web(`"firewall": "` + filter + `"`)
+			// FORWARD drops, as Docker's does: rules in a chain of others are made too.
+			for _, p := range []string{"iptables-nft", "ip6tables-nft"} {
+				need(t, p)
+				l.in(l.h, p, "-P", "FORWARD", "DROP")
+				defer l.in(l.h, p, "-P", "FORWARD", "ACCEPT")
+			}
+			l.server(l.w, "80")
+			before := l.picture()
+			killed := func(step string) {
+				l.env = append([]string{"TARE_NET_FAULT=kill:" + step}, flavour...)
+				if r := l.net("attach", "k", itoa(l.sleeper()), "networks=web"); r.code == 0 {
+					t.Fatalf("%s: attached", step)
+				}
+				l.env = flavour
+				if there := l.in(l.h, "ip", "link", "show", "brweb").code == 0; there != (step != "network-begun") {
+					t.Fatalf("%s: a bridge: %t", step, there)
+				}
+				if there := strings.Contains(l.in(l.h, "iptables-nft", "-S", "FORWARD").out, "tare-net:forward"); there != (step == "network-forward") {
+					t.Fatalf("%s: a rule in FORWARD: %t", step, there)
+				}
+			}
+			nothing := func(when string) {
+				t.Helper()
+				if after := l.picture(); after != before {
+					t.Errorf("%s: the host is not what it was:\n%s", when, difference(before, after))
+				}
+				if left := l.files(); len(left) > 0 {
+					t.Errorf("%s: files are left: %v", when, left)
+				}
+			}
+			for _, step := range making {
+				killed(step)
+				if out := l.tn("gc"); !strings.Contains(out, "1 networks") {
+					t.Errorf("%s: gc says %q", step, out)
+				}
+				nothing("gc after a kill at " + step)
+				if out := l.tn("gc"); out != "" {
+					t.Errorf("%s: gc twice: %s", step, out)
+				}
+
+				killed(step)
+				if step == "network-bridge" {
+					l.in(l.h, "ip", "link", "set", "brweb", "alias", "") // killed a moment before
+				}
+				l.tn("detach", "k")
+				l.tn("net", "rm", "web")
+				nothing("net rm after a kill at " + step)
+
+				killed(step)
+				if step == "network-bridge" {
+					l.in(l.h, "ip", "link", "set", "brweb", "alias", "")
+				}
+				c := l.box("next", "networks=web", "ports=8080:80").up()
+				l.works(c, step)
+				if r := l.net("check"); strings.Contains(r.err, "next") || strings.Contains(r.err, "network") {
+					t.Errorf("%s: check: %s", step, r.err)
+				}
+				l.tn("detach", "k")
+				c.down()
+				l.tn("net", "rm", "web")
+				nothing("net rm after another container at " + step)
+			}
+		})
+	}
+}
+
+// A bridge that was there before is not taken for what a killed or failed hook has
+// left, and a network that cannot be made leaves nothing.
+func TestN61ForeignBridgeStays(t *testing.T) {
+	l := newLab(t)
+	l.web("")
+	l.ip("-n", l.h, "link", "add", "brweb", "type", "bridge")
+	l.ip("-n", l.h, "addr", "add", "10.9.0.1/24", "dev", "brweb")
+	before := l.picture()
+	for _, how := range []string{"", "kill:network-begun"} {
+		if how != "" {
+			l.hook, l.leaky, l.env = faulty, true, []string{"TARE_NET_FAULT=" + how}
+		}
+		if r := l.net("attach", "x", itoa(l.sleeper()), "networks=web"); r.code == 0 {
+			t.Fatalf("%q: attached to a bridge with another address", how)
+		}
+		l.env = nil
+		l.tn("gc")
+		if after := l.picture(); after != before {
+			t.Errorf("%q: gc: the host is not what it was:\n%s", how, difference(before, after))
+		}
+	}
+	l.tn("net", "rm", "web")
+	if after := l.picture(); after != before {
+		t.Errorf("net rm: the host is not what it was:\n%s", difference(before, after))
+	}
+	l.ip("-n", l.h, "link", "del", "brweb")
+}
