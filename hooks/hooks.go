@@ -72,20 +72,25 @@ func Run(kind string, index int, h *specs.Hook, in *Setting) error {
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil && err != unix.ENOSYS && err != unix.EINVAL {
 		return fail("close_range: "+err.Error(), "")
 	}
-	var out tail
-	cmd := &exec.Cmd{Path: h.Path, Args: h.Args, Env: h.Env, Dir: in.Dir, Stdin: stdin, Stdout: &out, Stderr: &out,
-		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
-		// A child that keeps the output open after the hook has ended is not waited for.
-		WaitDelay: 100 * time.Millisecond}
+	// Files, all of them, so that nothing but the hook is waited for.
+	cmd := &exec.Cmd{Path: h.Path, Args: h.Args, Env: h.Env, Dir: in.Dir, Stdin: stdin, SysProcAttr: &syscall.SysProcAttr{Setpgid: true}}
+	var out *output
 	for _, log := range []struct {
 		path string
 		to   *io.Writer
 	}{{in.Stdout, &cmd.Stdout}, {in.Stderr, &cmd.Stderr}} {
 		if log.path == "" {
+			if out == nil {
+				if out, err = newOutput(); err != nil {
+					return fail("its output: "+err.Error(), "")
+				}
+			}
+			*log.to = out.w
 			continue
 		}
 		f, err := OpenLog(log.path)
 		if err != nil {
+			out.close()
 			return fail("its output: "+err.Error(), "")
 		}
 		defer f.Close()
@@ -100,12 +105,14 @@ func Run(kind string, index int, h *specs.Hook, in *Setting) error {
 		cmd.Env = []string{}
 	}
 	if err := cmd.Start(); err != nil {
+		out.close()
 		var pe *os.PathError
 		if errors.As(err, &pe) {
 			err = pe.Err
 		}
 		return fail(err.Error(), "")
 	}
+	out.collect()
 	var timedOut atomic.Bool
 	if h.Timeout != nil {
 		timer := time.AfterFunc(time.Duration(*h.Timeout)*time.Second, func() {
@@ -117,16 +124,17 @@ func Run(kind string, index int, h *specs.Hook, in *Setting) error {
 	} else {
 		err = cmd.Wait()
 	}
+	text := out.finish()
 	var exit *exec.ExitError
 	switch {
-	case err == nil || errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success():
+	case err == nil:
 		return nil // at the last moment, maybe
 	case timedOut.Load():
-		return fail(fmt.Sprintf("killed after its timeout of %d s", *h.Timeout), out.text())
+		return fail(fmt.Sprintf("killed after its timeout of %d s", *h.Timeout), text)
 	case errors.As(err, &exit):
-		return fail(exitText(exit.ProcessState), out.text())
+		return fail(exitText(exit.ProcessState), text)
 	default:
-		return fail(err.Error(), out.text())
+		return fail(err.Error(), text)
 	}
 }
 
@@ -179,18 +187,3 @@ func stateFile(state []byte) (*os.File, error) {
 	}
 	return f, nil
 }
-
-// tail keeps the last bytes written to it; that is where the reason stands.
-type tail struct{ b []byte }
-
-const tailSize = 2048
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.b = append(t.b, p...)
-	if len(t.b) > tailSize {
-		t.b = append(t.b[:0], t.b[len(t.b)-tailSize:]...)
-	}
-	return len(p), nil
-}
-
-func (t *tail) text() string { return strings.TrimSpace(string(t.b)) }

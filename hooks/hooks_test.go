@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -100,7 +101,7 @@ func TestTimeoutKillsTheGroup(t *testing.T) {
 	for _, c := range strings.TrimSpace(string(data)) {
 		pid = pid*10 + int(c-'0')
 	}
-	end := time.Now().Add(5 * time.Second)
+	end := time.Now().Add(30 * time.Second)
 	for syscall.Kill(pid, 0) == nil {
 		if stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(data)) + "/stat"); err == nil && strings.Contains(string(stat), ") Z ") {
 			break // dead, and waits for its new parent
@@ -164,5 +165,40 @@ func TestOutputFiles(t *testing.T) {
 	in.Stdout = dir + "/none/out"
 	if err := Run("prestart", 0, &h, in); err == nil || !strings.Contains(err.Error(), `its output: open `+dir+`/none/out: no such file or directory`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What a hook has printed is told whole where its end is, and a child that still has the
+// output open is not waited for, be it quiet or not.
+func TestChildrenThatKeepTheOutput(t *testing.T) {
+	for _, child := range []string{"sleep 20", "while :; do echo noise; done"} {
+		pidFile := filepath.Join(t.TempDir(), "pid")
+		h := specs.Hook{Path: script(t, "("+child+") & echo $! >"+pidFile+"; echo reason; exit 3")}
+		begin := time.Now()
+		err := Run("poststop", 1, &h, &Setting{Dir: "/"})
+		took := time.Since(begin)
+		data, readErr := os.ReadFile(pidFile)
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		pid, atoiErr := strconv.Atoi(strings.TrimSpace(string(data)))
+		if atoiErr != nil || pid <= 1 {
+			t.Fatalf("%q, %v", data, atoiErr)
+		}
+		// The hook had a process group to itself.
+		if group, groupErr := syscall.Getpgid(pid); groupErr == nil && group != syscall.Getpgrp() {
+			_ = syscall.Kill(-group, syscall.SIGKILL)
+		}
+		if err == nil || !strings.Contains(err.Error(), "exit status 3: ") || took > 15*time.Second {
+			t.Errorf("%s: %v after %v", child, err, took)
+		}
+		if child == "sleep 20" && !strings.HasSuffix(err.Error(), ": reason") {
+			t.Errorf("%s: %v", child, err)
+		}
+	}
+	// More than a pipe holds, and its end.
+	h := specs.Hook{Path: script(t, "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exit 4")}
+	if err := Run("poststop", 1, &h, &Setting{Dir: "/"}); err == nil || !strings.HasSuffix(err.Error(), "line 19998\nline 19999") {
+		t.Errorf("%v", err)
 	}
 }

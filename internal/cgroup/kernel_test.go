@@ -149,7 +149,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-func soon() time.Time { return time.Now().Add(5 * time.Second) }
+func soon() time.Time { return time.Now().Add(30 * time.Second) }
 
 // newCgroup makes a cgroup that the test's end removes.
 func newCgroup(t testing.TB, h hierarchy, rel string) {
@@ -235,7 +235,7 @@ func (c child) isDead(t testing.TB) {
 	t.Helper()
 	select {
 	case <-c.dead:
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Errorf("process %d is alive", c.pid)
 	}
 }

@@ -262,13 +262,13 @@ func awaitEnd(t *testing.T, pidFile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(2 * time.Millisecond) {
 		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 		if err != nil || strings.Contains(string(stat), ") Z ") || unix.Kill(pid, 0) != nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the container's process %d is alive 10 s after it was killed", pid)
+			t.Fatalf("the container's process %d is alive 30 s after it was killed", pid)
 		}
 	}
 }

@@ -76,7 +76,7 @@ func look(t *testing.T, pid int, cgroup string) outside {
 // cgroup must be gone then.
 func observe(t *testing.T, payload, cgroup string, argv ...string) outside {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	var said strings.Builder

@@ -14,7 +14,7 @@ import (
 )
 
 // patience bounds one call of a runtime.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // outcome is what one runtime made of one config.
 type outcome struct {

@@ -87,7 +87,7 @@ func allowed(line string) bool {
 // moment for it.
 func news(before map[string]bool) []string {
 	var out []string
-	for end := time.Now().Add(15 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		out = out[:0]
 		for line := range census() {
 			if !before[line] && !allowed(line) {

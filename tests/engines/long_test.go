@@ -184,7 +184,7 @@ func TestDockerLong(t *testing.T) {
 		t.Error(line)
 	}
 	var now map[string]int
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 		now = descriptors()
 		if now["dockerd"] <= fds["dockerd"] && now["containerd"] <= fds["containerd"] && now["containerd-shim"] <= fds["containerd-shim"] {
 			break

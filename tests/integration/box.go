@@ -29,7 +29,7 @@ var (
 )
 
 // patience bounds every wait of the tests; nothing takes that long.
-var patience = 30 * time.Second
+var patience = time.Minute
 
 var boxes atomic.Int32
 

@@ -38,7 +38,7 @@ func testMain(m *testing.M) int {
 	code := m.Run()
 	// What is still mounted there is a finding of its own, and never to be walked.
 	var leaked []string
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) { // what is killed takes a moment to die
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) { // what is killed takes a moment to die
 		if leaked = before.compare(snapshot("")); len(leaked) == 0 || time.Now().After(end) {
 			break
 		}

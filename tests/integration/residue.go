@@ -197,7 +197,7 @@ func (b *box) watch() {
 		b.reap()
 		// Orphans of the container die with its pid namespace, which takes a moment.
 		var left []string
-		for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 			if left = before.compare(snapshot(b.id)); len(left) == 0 || time.Now().After(end) {
 				break
 			}

@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds every wait for the init.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // box is one run of the init: a plan, and the world that it runs in.
 type box struct {

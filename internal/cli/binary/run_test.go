@@ -251,7 +251,7 @@ func TestLifecycle(t *testing.T) {
 	}
 	step("running", 0, "kill", id(t), "0")
 	run(t, "", "--root", root, "kill", id(t), "sigKILL")
-	for end := time.Now().Add(10 * time.Second); status(t, root) != "stopped" && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); status(t, root) != "stopped" && time.Now().Before(end); time.Sleep(time.Millisecond) {
 	}
 	if r := step("stopped", 1, "kill", id(t)); !strings.Contains(r.stderr, "container not running") {
 		t.Errorf("%+v", r)
@@ -285,7 +285,7 @@ func TestRunReapsOrphans(t *testing.T) {
 			t.Error(err)
 		}
 		gone := false
-		for end := time.Now().Add(10 * time.Second); !gone && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(30 * time.Second); !gone && time.Now().Before(end); time.Sleep(time.Millisecond) {
 			_, err := os.Stat("/proc/" + p.said)
 			gone = err != nil
 		}
@@ -300,7 +300,7 @@ func TestRunReapsOrphans(t *testing.T) {
 // tare or of the host's first process, and reports whether it is tare's.
 func waitParent(t *testing.T, pid, tarePid int) bool {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 		if err != nil {
 			t.Fatal(err)
@@ -333,7 +333,7 @@ func TestRunSecondSignalEndsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	var hook int
-	for end := time.Now().Add(10 * time.Second); hook == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); hook == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
 		text, _ := os.ReadFile(mark)
 		hook, _ = strconv.Atoi(strings.TrimSpace(string(text)))
 	}
