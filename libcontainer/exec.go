@@ -250,9 +250,11 @@ func LoadProcess(path string) (*specs.Process, error) {
 // for success, and a program that cannot be executed is none.
 func (h *host) runExec(pidFile string) (*Process, error) {
 	p := &Process{}
+	// Nothing that this program does later is before the program: the init is on its
+	// way to it as soon as it has been spawned.
+	h.beforeStart()
 	err := h.run()
 	if err == nil {
-		h.beforeStart()
 		err = h.finish()
 	}
 	if err == nil {

@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -261,6 +262,43 @@ func TestExecForwardsSignals(t *testing.T) {
 	_ = cmd.Wait()
 	expect(t, "exit code", cmd.ProcessState.ExitCode(), 0)
 	expect(t, "signals", strings.Join(strings.Fields(readText(t, name))[2:5], " "), ",10 ,15 ,28")
+	b.remove("--force")
+}
+
+// TestExecHoldsSignals: one that comes to tare when the program runs already, and tare
+// has not come to it yet, is for the program.
+func TestExecHoldsSignals(t *testing.T) {
+	if !isTare {
+		t.Skip("how it is made to wait is about tare's system calls")
+	}
+	strace, err := exec.LookPath("strace")
+	need(t, "strace", err)
+	b := running(t)
+	// It waits for the first process of the two that it starts, and the other goes on.
+	b.wrap = []string{strace, "-f", "-qq", "-o", b.dir + "/io/trace", "-e", "trace=wait4", "-e", "inject=wait4:delay_enter=1000000:when=1"}
+	cmd, done := b.command("exec", b.id, "/prober", "quiet", "signals:1")
+	b.wrap = nil
+	b.must(cmd.Start())
+	name := cmd.Stdout.(*os.File).Name()
+	b.until("the program", func() bool { return strings.Contains(readText(t, name), "ready") })
+	tare := 0
+	for _, word := range strings.Fields(readText(t, procPath(cmd.Process.Pid, "task/"+strconv.Itoa(cmd.Process.Pid)+"/children"))) {
+		if comm, _ := os.ReadFile("/proc/" + word + "/comm"); strings.HasPrefix(string(comm), "tare") && string(comm) != "tare:init\n" {
+			tare, _ = strconv.Atoi(word)
+		}
+	}
+	if tare == 0 {
+		t.Fatal("no tare below strace")
+	}
+	b.must(unix.Kill(tare, unix.SIGUSR1))
+	timer := time.AfterFunc(patience/4, func() { _ = unix.Kill(b.pid, unix.SIGKILL) }) // and with it all others
+	defer timer.Stop()
+	_ = cmd.Wait()
+	r := done()
+	expect(t, "exit code", r.Code, 0)
+	if !strings.HasSuffix(r.Stdout, ",10\n") {
+		t.Errorf("the program got %q", r.Stdout)
+	}
 	b.remove("--force")
 }
 
