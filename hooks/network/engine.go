@@ -49,6 +49,10 @@ type Engine struct {
 	turnOf string       // this one
 }
 
+// many containers are so many that a procfs of its own pays for a hook. (Containers
+// that something else than this hook connects count as well, but nobody counts them.)
+const many = 200
+
 // New opens the state directory and rtnetlink.
 func New(o Options) (*Engine, error) {
 	if o.LockWait == 0 {
@@ -69,6 +73,7 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	link.OwnProcfs(store.Containers() >= many)
 	return &Engine{Options: o, store: store, links: links, boot: record.BootID(), me: me}, nil
 }
 

@@ -53,23 +53,37 @@ func TestN66Quiet(t *testing.T) {
 	}
 }
 
-// N-66: parameters are reached by a procfs of the hook's own, whose directories do
-// not hold the entries of a thousand namespaces.
+// N-66: beside many, parameters are reached by a procfs of the hook's own, whose
+// directories do not hold the entries of a thousand namespaces.
 func TestN66OwnProcfs(t *testing.T) {
 	need(t, "strace")
 	l := newLab(t)
 	l.web("")
-	pid := itoa(l.sleeper())
 	out := filepath.Join(l.dir, "trace")
-	r := l.in(l.h, append([]string{"strace", "-f", "-qq", "-e", "trace=openat,fsmount", "-o", out, l.hook}, l.hookArgs("attach", "x", pid, "networks=web")[1:]...)...)
-	trace, _ := os.ReadFile(out)
-	if r.code != 0 || strings.Count(string(trace), "fsmount(") != 1 {
-		t.Errorf("%s\n%s", r.err, trace)
+	attach := func(id string) string {
+		r := l.in(l.h, append([]string{"strace", "-f", "-qq", "-e", "trace=openat,open,fsmount", "-o", out, l.hook}, l.hookArgs("attach", id, itoa(l.sleeper()), "networks=web")[1:]...)...)
+		if r.code != 0 {
+			t.Error(r.err)
+		}
+		trace, _ := os.ReadFile(out)
+		return string(trace)
 	}
-	if strings.Contains(string(trace), `"/proc/sys/net`) || !strings.Contains(string(trace), `"sys/net/ipv6/conf/eth0/accept_ra"`) {
-		t.Errorf("the common procfs is used:\n%s", trace)
+	trace := attach("few")
+	if strings.Contains(trace, "fsmount(") || !strings.Contains(trace, `"/proc/sys/net/ipv6/conf/eth0/accept_ra"`) {
+		t.Errorf("beside few:\n%s", trace)
 	}
-	l.tn("detach", "x")
+	for i := range 200 { // what is counted of the others
+		l.must(os.Mkdir(filepath.Join(l.state, "att", "other"+itoa(i)), 0o700))
+	}
+	trace = attach("many")
+	if strings.Count(trace, "fsmount(") != 1 || strings.Contains(trace, `"/proc/sys/net`) || !strings.Contains(trace, `"sys/net/ipv6/conf/eth0/accept_ra"`) {
+		t.Errorf("beside many:\n%s", trace)
+	}
+	for i := range 200 {
+		l.must(os.Remove(filepath.Join(l.state, "att", "other"+itoa(i))))
+	}
+	l.tn("detach", "few")
+	l.tn("detach", "many")
 }
 
 // N-66: beside others an attach asks the kernel for no more than alone: it lists
