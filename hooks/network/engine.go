@@ -51,7 +51,7 @@ type Engine struct {
 
 // many containers are so many that a procfs of its own pays for a hook. (Containers
 // that something else than this hook connects count as well, but nobody counts them.)
-const many = 200
+const many = 100
 
 // New opens the state directory and rtnetlink.
 func New(o Options) (*Engine, error) {
