@@ -134,6 +134,10 @@ func transcript(folder, name, rt string) string {
 
 var logTime = regexp.MustCompile(`time="20[^"]*"`)
 
+// waitsNoMore is what Docker's client says at its end if it is done before the goroutine
+// is that waits for the container, also where nobody waits for one (run -d).
+const waitsNoMore = `time="TIME" level=error msg="error waiting for container: context canceled"` + "\n"
+
 var longID = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 
 // normal replaces names and numbers that differ in every run.
@@ -142,6 +146,7 @@ func normal(text, rt, label string) string {
 	text = strings.ReplaceAll(text, label, "NAME")
 	text = logTime.ReplaceAllString(text, `time="TIME"`)
 	text = longID.ReplaceAllString(text, "ID")
+	text = strings.ReplaceAll(text, waitsNoMore, "")
 	return regexp.MustCompile(`\b`+rt+`\b`).ReplaceAllString(text, "RUNTIME")
 }
 

@@ -110,6 +110,7 @@ func fullPlan() *plan.Plan {
 		plan.Env("process.env", []string{"PATH=/bin", "TERM=xterm"}),
 		plan.ExecFind("process.args", "sh", "/bin"),
 		plan.PidfdSend("/run/pidfd", "standard"),
+		plan.CgroupKeep("linux.cgroupsPath", []string{"/sys/fs/cgroup/cpu/c1"}, plan.FlagReady),
 		plan.Outlive(), plan.Gate(),
 		plan.CapsTrim("process.capabilities", 0x20, 0x20, 0),
 		plan.SeccompNotify("linux.seccomp", "/run/agent", "x", []byte{6, 0, 0, 0, 0, 0, 255, 127}, 8),
