@@ -34,27 +34,23 @@ type branch struct {
 }
 
 // newChain builds the level of one conjunction. It returns nil if every
-// comparison is always true.
+// comparison is always true. A comparison that holds on several branches is
+// followed by a level of its own on each: rules that are merged in later may
+// reach only one of them.
 func newChain(when conjunction, wide bool, act action) *level {
-	var top *level
-	var open []*branch // the branches that continue the conjunction
 	for i := range when {
-		l, next := when[i].nodes(wide)
+		l, open := when[i].nodes(wide)
 		if l == nil {
 			continue
 		}
-		if top == nil {
-			top = l
-		}
 		for _, b := range open {
-			b.below = l
+			if b.below = newChain(when[i+1:], wide, act); b.below == nil {
+				b.action, b.final = act, true
+			}
 		}
-		open = next
+		return l
 	}
-	for _, b := range open {
-		b.action, b.final = act, true
-	}
-	return top
+	return nil
 }
 
 // nodes makes the level of one comparison and lists the branches on which it
@@ -125,16 +121,13 @@ func (c *comparison) word(high bool) *node {
 	return n
 }
 
-// add merges more, the part of a new rule from here on, into l. It returns false
-// if the new rule decides otherwise than an older one where both say exactly the
-// same. A level that is reached on two ways gets the same node twice; the second
-// time there is nothing to do.
+// add merges more, the part of a new rule from here on, into l, which takes over
+// its nodes. It returns false if the new rule decides otherwise than an older one
+// where both say exactly the same.
 func (l *level) add(more *level) bool {
 	n := more.nodes[0]
 	for i, x := range l.nodes {
 		switch {
-		case x == n:
-			return true
 		case x.same(n):
 			return x.join(n)
 		case x.after(n):

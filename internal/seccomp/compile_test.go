@@ -190,6 +190,27 @@ func TestFirstUnconditionalRuleWins(t *testing.T) {
 	}
 }
 
+// A comparison of order holds on two branches, for the upper and for the lower word. A
+// rule that shares only one of them must not add its conditions to the other.
+func TestRulesThatShareOneBranch(t *testing.T) {
+	cfg := one(func(c *specs.LinuxSeccomp) {
+		c.Syscalls = []specs.LinuxSyscall{
+			{Names: []string{"setns"}, Action: specs.ActAllow, Args: []specs.LinuxSeccompArg{
+				{Index: 0, Op: specs.OpLessEqual, Value: 1<<32 - 1}, {Index: 1, Op: specs.OpEqualTo, Value: 7}}},
+			{Names: []string{"setns"}, Action: specs.ActAllow, Args: []specs.LinuxSeccompArg{
+				{Index: 0, Op: specs.OpLessEqual, Value: 2}, {Index: 2, Op: specs.OpEqualTo, Value: 1}}},
+		}
+	})
+	for args, want := range map[[6]uint64]action{
+		{3, 7, 0}: retAllow, {2, 7, 0}: retAllow, {2, 0, 1}: retAllow,
+		{3, 0, 1}: retErrno | eperm, {2, 0, 0}: retErrno | eperm, {1 << 32, 7, 1}: retErrno | eperm,
+	} {
+		if got := decide(t, cfg, call{nr: 308, arch: auditX86_64, args: args}); got != want {
+			t.Errorf("arguments %#x: %v, want %v", args, got, want)
+		}
+	}
+}
+
 func TestNarrowABIsCompareTheLowWord(t *testing.T) {
 	cfg := one(func(c *specs.LinuxSeccomp) {
 		c.Architectures = []specs.Arch{specs.ArchX86}

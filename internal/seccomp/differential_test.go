@@ -91,6 +91,10 @@ func compare(t *testing.T, s sample, filter []byte, want answer) (int, int) {
 				s.name, c.arch, c.nr, c.args, g, may, excerpt(s))
 			break
 		}
+		if _, known := abiOf(s, c); known && !newer && len(may) == 0 && g != fallback(s) {
+			t.Errorf("%s: arch %#x, number %#x, arguments %#x: %v without a rule\n%s", s.name, c.arch, c.nr, c.args, g, excerpt(s))
+			break
+		}
 		if g == w {
 			continue
 		}

@@ -1,10 +1,15 @@
 package seccomp
 
-// chainKey identifies code for a level of a chain: what is compared, and what
-// follows when nothing of it holds.
-type chainKey struct {
-	level *level
-	other label
+// codeKey identifies the code of one comparison: what is compared, where each
+// outcome goes, and whether the word is in the accumulator already. Levels that
+// came to say the same, on different branches, share their code by it.
+type codeKey struct {
+	arg         uint8
+	high        bool
+	loaded      bool
+	code        uint16
+	mask, datum uint32
+	yes, no     label
 }
 
 // emit writes the program: the audit architecture chooses a tree over numbers.
@@ -51,10 +56,6 @@ func (c *compiler) leaf(i int32) label {
 
 // level writes the alternatives of a chain, the last one first.
 func (c *compiler) level(l *level, other label) label {
-	key := chainKey{l, other}
-	if at, ok := c.chains[key]; ok {
-		return at
-	}
 	next := other
 	for i := len(l.nodes) - 1; i >= 0 && !c.asm.full(); i-- {
 		n := l.nodes[i]
@@ -63,20 +64,30 @@ func (c *compiler) level(l *level, other label) label {
 			next = yes // nothing is compared
 			continue
 		}
-		next = c.asm.branch(n.op.code(), n.datum, yes, no)
-		if i > 0 && l.nodes[i-1].leavesWord(n) {
-			continue
-		}
-		if n.mask != ^uint32(0) {
-			c.asm.put(instruction{code: codeAnd, k: n.mask})
-		}
-		next = c.asm.put(instruction{code: codeLoad, k: n.offset()})
+		loaded := i > 0 && l.nodes[i-1].leavesWord(n)
+		next = c.compare(codeKey{n.arg, n.high, loaded, n.op.code(), n.mask, n.datum, yes, no})
 	}
-	if c.chains == nil {
-		c.chains = make(map[chainKey]label)
-	}
-	c.chains[key] = next
 	return next
+}
+
+// compare writes one comparison, unless it stands already.
+func (c *compiler) compare(key codeKey) label {
+	at, ok := c.written[key]
+	if ok {
+		return at
+	}
+	at = c.asm.branch(key.code, key.datum, key.yes, key.no)
+	if !key.loaded {
+		if key.mask != ^uint32(0) {
+			c.asm.put(instruction{code: codeAnd, k: key.mask})
+		}
+		at = c.asm.put(instruction{code: codeLoad, k: key.offset()})
+	}
+	if c.written == nil {
+		c.written = make(map[codeKey]label)
+	}
+	c.written[key] = at
+	return at
 }
 
 // follow returns where a branch goes, next being the next alternative.
@@ -98,9 +109,9 @@ func (x *node) leavesWord(n *node) bool {
 }
 
 // offset is where the word of the argument is in struct seccomp_data.
-func (x *node) offset() uint32 {
-	at := offsetArgs + 8*uint32(x.arg)
-	if x.high {
+func (key *codeKey) offset() uint32 {
+	at := offsetArgs + 8*uint32(key.arg)
+	if key.high {
 		at += 4
 	}
 	return at

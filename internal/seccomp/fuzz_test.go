@@ -96,7 +96,7 @@ func FuzzProfile(f *testing.F) {
 			}
 			_, known := abiOf(s, c)
 			if len(may) == 0 && known && got != fallback(s) && got != retErrno|enosys {
-				t.Fatalf("arch %#x, number %#x: %v without a rule\n%s", c.arch, c.nr, got, wireText(s))
+				t.Fatalf("arch %#x, number %#x, arguments %#x: %v without a rule\n%s", c.arch, c.nr, c.args, got, wireText(s))
 			}
 		}
 	})

@@ -38,7 +38,7 @@ type compiler struct {
 	errs      *field.List
 	decisions []decision
 	asm       assembler
-	chains    map[chainKey]label
+	written   map[codeKey]label
 }
 
 // badABI is what libseccomp does to calls from an ABI that was not added.
