@@ -115,7 +115,11 @@ func (o *CriuOptions) check() error {
 }
 
 func checkpoint(rec *state.Record, o *CheckpointOptions) error {
-	status := derive(observe(rec))
+	seen := observe(rec)
+	status := derive(seen)
+	if seen.gate {
+		status = Created // and paused, perhaps
+	}
 	if err := require(opCheckpoint, status, rec.ID); err != nil {
 		return err
 	}

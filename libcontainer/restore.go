@@ -219,13 +219,16 @@ func (s *restoring) prepareFor(pid int) error {
 	return nil
 }
 
+// enterCgroups puts CRIU into the cgroups that there are by now; it passes them on to what
+// it restores. Those of a scope that systemd looks after come with the scope; the others
+// are here, and nobody else joins them.
 func (s *restoring) enterCgroups(pid int) error {
 	s.rec.CgroupsMade = !s.scopeFollows()
-	if err := s.rec.Begin(); err != nil || !s.rec.CgroupsMade {
+	if err := s.rec.Begin(); err != nil {
 		return err
 	}
-	for i := range s.rec.Cgroups {
-		g := &s.rec.Cgroups[i]
+	for i := range s.made {
+		g := &s.made[i]
 		if err := cgroup.Write(g.Mount+g.Path, "cgroup.procs", strconv.Itoa(pid)); err != nil {
 			return err
 		}

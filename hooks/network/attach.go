@@ -246,7 +246,7 @@ func (w *work) do() error {
 	if err := w.store.Save(w.a); err != nil {
 		return err
 	}
-	if err := w.tellPeers(w.n.Name); err != nil {
+	if err := w.tellPeers(w.n.Name, w.a.ID); err != nil {
 		return err
 	}
 	w.store.Log(map[string]any{"op": "attach", "id": w.a.ID, "network": w.a.Network, "ips": w.a.IPs})

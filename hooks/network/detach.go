@@ -136,7 +136,7 @@ func (e *Engine) release(a *record.Attachment) (func() error, error) {
 	if err := e.store.Remove(a); err != nil {
 		return nil, err
 	}
-	if err := e.tellPeers(a.Network); err != nil {
+	if err := e.tellPeers(a.Network, a.ID); err != nil {
 		e.store.Log(map[string]any{"op": "detach", "id": a.ID, "network": a.Network, "warning": err.Error()})
 	}
 	e.store.Log(map[string]any{"op": "detach", "id": a.ID, "network": a.Network})

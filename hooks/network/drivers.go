@@ -27,10 +27,10 @@ func (w *work) connectMacvlan() error {
 	if w.a.MAC != "" {
 		mac, _ = net.ParseMAC(w.a.MAC) // checked or made by us
 	}
-	w.later(func() error { return link.DeleteIn(w.ns, w.a.IfName) })
 	if err := w.links.AddMacvlan(w.n.Parent, w.a.IfName, mac, mtu(w.n, w.req), w.ns); err != nil {
-		return err
+		return err // a link of that name is somebody else's
 	}
+	w.later(func() error { return link.DeleteIn(w.ns, w.a.IfName) })
 	if err := w.at("inside"); err != nil {
 		return err
 	}

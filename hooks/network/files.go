@@ -79,8 +79,9 @@ func (e *Engine) namedDir(network string) string {
 }
 
 // tellPeers writes the hosts files of a network's containers again. Without any
-// such container it costs one directory read.
-func (e *Engine) tellPeers(network string) error {
+// such container it costs one directory read. Only what is wrong with the file of the
+// container id is an error: what others have made of theirs is in the log.
+func (e *Engine) tellPeers(network, id string) error {
 	entries, _ := os.ReadDir(e.namedDir(network))
 	if len(entries) == 0 {
 		return nil
@@ -93,8 +94,13 @@ func (e *Engine) tellPeers(network string) error {
 	all := e.store.All()
 	var errs []error
 	for _, d := range entries {
-		if err := e.writeHosts(d.Name(), all); err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("hosts of %q: %w", d.Name(), err))
+		err := e.writeHosts(d.Name(), all)
+		switch {
+		case err == nil || errors.Is(err, os.ErrNotExist):
+		case d.Name() == id:
+			errs = append(errs, fmt.Errorf("hosts of %q: %w", id, err))
+		default:
+			e.store.Log(map[string]any{"op": "hosts", "id": d.Name(), "network": network, "warning": err.Error()})
 		}
 	}
 	return errors.Join(errs...)

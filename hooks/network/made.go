@@ -165,7 +165,8 @@ func (e *Engine) withdraw(name string, b *begun) error {
 }
 
 // removeOwnBridge removes a bridge that was made for this network. What else has
-// its name was there before, and may be why the network could not be made.
+// its name was there before: the network found it with its own address, or could not
+// be made because of it.
 func (e *Engine) removeOwnBridge(network, bridge string) error {
 	if bridge == "" {
 		return nil
@@ -248,7 +249,7 @@ func (e *Engine) removeNetwork(name string) error {
 			errs = append(errs, unshapeDevice(m.Shaped))
 		}
 		if m.Bridge != "" {
-			errs = append(errs, e.links.Delete(link.VXLANName(m.Bridge)), e.links.Delete(m.Bridge))
+			errs = append(errs, e.links.Delete(link.VXLANName(m.Bridge)), e.removeOwnBridge(name, m.Bridge))
 		}
 		if err := errors.Join(errs...); err != nil {
 			return fmt.Errorf("network %q: %w", name, err)

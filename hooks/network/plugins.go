@@ -116,12 +116,14 @@ func (e *Engine) sweepPlugins() error {
 		if err != nil || !cni.Sweeps(list) {
 			continue
 		}
-		errs = append(errs, e.sweepList(n.Name, list))
+		errs = append(errs, e.sweepList(list))
 	}
 	return errors.Join(errs...)
 }
 
-func (e *Engine) sweepList(network string, list *cni.List) error {
+// sweepList names all containers that have plugins: another network may use the same
+// list, or one whose file is gone, and what is not named is torn down.
+func (e *Engine) sweepList(list *cni.List) error {
 	unlock, err := e.pluginLock()
 	if err != nil {
 		return err
@@ -129,7 +131,7 @@ func (e *Engine) sweepList(network string, list *cni.List) error {
 	defer unlock()
 	var valid [][2]string
 	for _, a := range e.store.All() {
-		if a.CNI != nil && a.Network == network {
+		if a.CNI != nil {
 			valid = append(valid, [2]string{a.ID, a.IfName})
 		}
 	}

@@ -14,7 +14,11 @@ func TestCheckpointRefused(t *testing.T) {
 	b := newBox(t, prober("pause"))
 	images := b.dir + "/images"
 	b.create()
-	b.refused([]string{"container cannot be checkpointed in created state"}, "checkpoint", "--image-path", images, b.id)
+	created := []string{"container cannot be checkpointed in created state"}
+	b.refused(created, "checkpoint", "--image-path", images, b.id)
+	b.ok("pause", b.id)
+	b.refused(created, "checkpoint", "--image-path", images, b.id)
+	b.ok("resume", b.id)
 	b.start()
 	for criu, words := range map[string][]string{
 		"/nowhere/criu": {"checkpoint failed: ", "/nowhere/criu", "which is not installed (the package criu"},

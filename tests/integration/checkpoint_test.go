@@ -355,10 +355,13 @@ func TestCheckpointSystemd(t *testing.T) {
 	b.launch()
 	n := b.counts(2)
 	unit := "tare-" + b.id + ".scope"
+	before := readText(t, "/proc/"+strconv.Itoa(b.pid)+"/cgroup")
 	b.checkpoint()
 	unknown(t, unit)
 	b.restore()
 	b.counts(n)
+	// In the hierarchies of cgroup v1 too that systemd has no use for.
+	expect(t, "cgroups after restore", readText(t, "/proc/"+strconv.Itoa(b.pid)+"/cgroup"), before)
 	inCgroup(t, b.pid, "/system.slice/"+unit)
 	shows(t, unit, map[string]string{"ActiveState": "active", "TasksMax": "33", "MemoryMax": "67108864"})
 	b.kill("KILL")

@@ -116,6 +116,23 @@ func TestN61ForeignBridgeStays(t *testing.T) {
 	l.ip("-n", l.h, "link", "del", "brweb")
 }
 
+// A bridge that was there with the network's address, as an administrator's with an
+// uplink, is used, and not removed.
+func TestN61AdoptedBridgeStays(t *testing.T) {
+	l := newLab(t)
+	l.web("")
+	l.ip("-n", l.h, "link", "add", "brweb", "type", "bridge")
+	l.ip("-n", l.h, "addr", "add", "172.30.0.1/16", "dev", "brweb")
+	l.ip("-n", l.h, "addr", "add", "fd00:30::1/64", "dev", "brweb", "nodad")
+	l.ip("-n", l.h, "link", "set", "brweb", "up")
+	l.box("c", "networks=web").up().down()
+	l.tn("net", "rm", "web")
+	if r := l.in(l.h, "ip", "-br", "addr", "show", "brweb"); !strings.Contains(r.out, "172.30.0.1/16") {
+		t.Errorf("net rm: the bridge that was there before: %s%s", r.out, r.err)
+	}
+	l.ip("-n", l.h, "link", "del", "brweb")
+}
+
 // The classes of a link are found too; another one's stay.
 func TestN61KilledWhileShaping(t *testing.T) {
 	l := newLab(t)

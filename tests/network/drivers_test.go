@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -248,6 +249,19 @@ func TestN32Names(t *testing.T) {
 	}
 	if data, _ := os.ReadFile(filepath.Join(root, outside, "hosts")); !strings.Contains(string(data), a.ip4()+"\ta ") {
 		t.Errorf("hosts of the second: %q", data)
+	}
+	// What a container makes of its file is nobody else's affair.
+	hosts := filepath.Join(root, outside, "hosts")
+	for what, replace := range map[string]func() error{
+		"a fifo":   func() error { return syscall.Mkfifo(hosts, 0o644) },
+		"a folder": func() error { return os.Mkdir(hosts, 0o755) },
+	} {
+		l.must(os.Remove(hosts))
+		l.must(replace())
+		if r := l.box("d", "networks=web").tryCreate(); r.code != 0 {
+			t.Errorf("%s in the place of a neighbour's hosts: %s", what, r.err)
+		}
+		l.boxes[len(l.boxes)-1].down()
 	}
 	b.down()
 	if got := inside(a, "hosts"); strings.Contains(got, b.id) {

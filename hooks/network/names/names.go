@@ -108,7 +108,8 @@ func Hosts(self Entry, extra map[string]netip.Addr, peers []Entry) []byte {
 // inside it, and no symbolic link leads out; a missing file is made there, and
 // its directory is not.
 func Write(root, name string, data []byte) error {
-	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_CLOEXEC | unix.O_NOCTTY
+	// Nobody has to read from a fifo that a container has put in the file's place.
+	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NONBLOCK
 	if root == "" {
 		f, err := os.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0)
 		if err != nil {
