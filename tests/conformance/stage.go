@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/tests/cgroupview"
 )
 
 // stage runs programs in a process and a mount namespace of its own. There it
@@ -141,12 +143,13 @@ func mountView(at string, controllers []string) error {
 	return nil
 }
 
-// mountController mounts a cgroup v1 hierarchy with one controller.
+// mountController mounts the cgroup v1 hierarchy of a controller, which is its alone
+// unless the host has it together with others.
 func mountController(controller, at string) error {
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		return err
 	}
-	if err := unix.Mount(controller, at, "cgroup", 0, controller); err != nil {
+	if err := unix.Mount(controller, at, "cgroup", 0, cgroupview.Mounted(controller)); err != nil {
 		return fmt.Errorf("mount cgroup v1 controller %s on %s: %w", controller, at, err)
 	}
 	return nil

@@ -12,6 +12,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/tests/cgroupview"
 )
 
 // newShellBox makes a box whose program is a script for busybox's sh. Its programs
@@ -211,19 +213,20 @@ func (b *box) sameSettings(before map[string]string) {
 }
 
 // mountHierarchy mounts cgroup v1 controllers below the test's own directory, for
-// as long as the test runs: together if they are free, and else the first alone,
-// as somebody else has mounted it. A hierarchy is the whole kernel's, and cannot
-// be put together anew while it is in use; then the test is skipped.
+// as long as the test runs: together if they are free, and else the first as it is
+// mounted elsewhere. A hierarchy is the whole kernel's, and cannot be put together anew
+// while it is in use. One that was free is so again after the test.
 func mountHierarchy(t *testing.T, controllers string) string {
 	t.Helper()
 	at := filepath.Join(workDir, "odd place", strings.ReplaceAll(controllers, ",", "+"))
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	bound := cgroupview.Bound(controllers)
 	err := unix.Mount("cgroup", at, "cgroup", 0, controllers)
-	if first, _, several := strings.Cut(controllers, ","); err == unix.EBUSY && several {
-		t.Logf("%s cannot be mounted together: %v", controllers, err)
-		err = unix.Mount("cgroup", at, "cgroup", 0, first)
+	if first, _, _ := strings.Cut(controllers, ","); err == unix.EBUSY {
+		t.Logf("%s cannot be mounted so: %v", controllers, err)
+		err = unix.Mount("cgroup", at, "cgroup", 0, cgroupview.Mounted(first))
 	}
 	need(t, "a free cgroup v1 hierarchy for "+controllers, err)
 	t.Cleanup(func() {
@@ -233,7 +236,11 @@ func mountHierarchy(t *testing.T, controllers string) string {
 				t.Errorf("left behind in the hierarchy of %s: %s", controllers, e.Name())
 			}
 		}
-		if err := unix.Unmount(at, 0); err != nil {
+		release := func() error { return unix.Unmount(at, 0) }
+		if !bound {
+			release = func() error { return cgroupview.Dissolve(at, controllers) }
+		}
+		if err := release(); err != nil {
 			t.Errorf("unmount %s: %v", at, err)
 		}
 	})

@@ -20,9 +20,9 @@ func TestStats(t *testing.T) {
 	}
 	a := newShellBox(t, "while :; do :; done", memoryLimit(64<<20))
 	a.launch()
-	b := newBox(t, prober("quiet", "pause"))
+	b := newBox(t, prober("pause"))
 	b.root = a.root
-	b.launch()
+	b.output(b.launch()) // it has printed, and only waits
 	r := a.ok("stats", "--no-stream", a.id, b.id)
 	var ids []string
 	for l := range strings.Lines(r.Stdout) {

@@ -80,6 +80,10 @@ func shows(t *testing.T, unit string, want map[string]string) {
 // unknown demands that systemd has forgotten a unit.
 func unknown(t *testing.T, unit string) {
 	t.Helper()
+	// It is asked for the unit's end, and forgets the unit some time after that.
+	(&box{t: t}).until("systemd to forget "+unit, func() bool {
+		return systemctl(t, "show", "-p", "LoadState", "--value", unit) == "not-found"
+	})
 	shows(t, unit, map[string]string{"LoadState": "not-found", "ActiveState": "inactive"})
 }
 

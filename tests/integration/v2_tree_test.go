@@ -301,7 +301,7 @@ func TestV2Cycles(t *testing.T) {
 			t.Logf("%d cgroups, before %d; %d dying, before %d", l, live, d, dead)
 		}
 		l, d := dying()
-		return l == live && d <= dead+10
+		return l <= live && d <= dead+10 // a unit of the machine may have ended
 	})
 }
 

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -65,6 +66,12 @@ func setup() (err error) {
 	}
 	if err := os.MkdirAll("/run/netns", 0o755); err != nil {
 		return err
+	}
+	// crun 1.8 refuses a host whose cgroup2 beside v1 hierarchies has controllers.
+	if data, _ := os.ReadFile("/sys/fs/cgroup/unified/cgroup.controllers"); len(bytes.TrimSpace(data)) > 0 {
+		if err := unix.Unmount("/sys/fs/cgroup/unified", unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmount the cgroup2 in the namespace of the tests: %w", err)
+		}
 	}
 	// Names of namespaces, and what iptables locks.
 	for _, dir := range []string{"/run/netns"} {

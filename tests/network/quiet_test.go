@@ -117,7 +117,14 @@ func TestN66SameCalls(t *testing.T) {
 		ids = append(ids, "m"+itoa(i))
 		l.tn("attach", ids[len(ids)-1], itoa(l.sleeper()), "networks=web", "ports="+itoa(10000+i)+":80")
 	}
+	// Go's scheduler and a busy kernel only ever add to what the hook asks for.
 	beside := calls("yy")
+	for range 2 {
+		l.tn("detach", "yy")
+		for name, n := range calls("yy") {
+			beside[name] = min(beside[name], n)
+		}
+	}
 	for _, name := range []string{"openat", "getdents64", "read", "write", "sendto", "sendmsg", "recvfrom", "recvmsg", "newfstatat", "ioctl"} {
 		// One read or write may be of Go's scheduler, which wakes itself by a pipe.
 		if alone[name]+1 < beside[name] {

@@ -39,7 +39,7 @@ until_ sh -c "xargs -I{} cat /proc/{}/cmdline <$group/cgroup.procs | tr '\\0' ' 
 echo "# streams"
 (echo first; sleep 1; echo last) | code cri stream "$main" sh -c 'read a; echo "got $a"; read b; echo "err $b" >&2; exit 6' 2>err
 cat err
-(sleep 1; echo "size 33 99"; sleep 2; echo 'stty size; exit 2'; sleep 2) | cri stream -t "$main" sh >out
+(sleep 1; echo "size 33 99"; sleep 2; echo 'until stty size | grep "33 99"; do sleep 0.1; done; exit 2'; sleep 2) | cri stream -t "$main" sh >out
 echo "exit $?"
 tr -d '\r' <out | grep -x '33 99'
 reads=$(cri create "$pod" pod.json reads.json)
@@ -47,6 +47,7 @@ cri start "$reads"
 (echo one; sleep 2) | cri attach "$reads"
 until_ sh -c "cri inspect $reads | grep -q EXITED"
 cri inspect "$reads"
+until_ grep -q 'got one' reads.log
 cut -d ' ' -f 2- reads.log
 cri rm "$reads"
 unloaded shown "$reads" LoadState
