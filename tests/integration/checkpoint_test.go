@@ -363,7 +363,11 @@ func TestCheckpointSystemd(t *testing.T) {
 	// In the hierarchies of cgroup v1 too that systemd has no use for.
 	expect(t, "cgroups after restore", readText(t, "/proc/"+strconv.Itoa(b.pid)+"/cgroup"), before)
 	inCgroup(t, b.pid, "/system.slice/"+unit)
-	shows(t, unit, map[string]string{"ActiveState": "active", "TasksMax": "33", "MemoryMax": "67108864"})
+	memory := "MemoryLimit" // what systemd calls it for cgroup v1
+	if unifiedOnly() {
+		memory = "MemoryMax"
+	}
+	shows(t, unit, map[string]string{"ActiveState": "active", "TasksMax": "33", memory: "67108864"})
 	b.kill("KILL")
 	b.remove()
 	unknown(t, unit)

@@ -45,7 +45,7 @@ const (
 		"Kill(All|Paused|Forms)|PauseCreated|RemoveStuck|Masked|ReadonlyPaths|Sysctl$|UserNamespace|Maps|Idmap|ManyIdmaps|Busybox|Lifecycle|" +
 		"HookOrder|BindTargets|Remount|Overlay|OneTask|Seccomp|SingleNamespaces|Keyring|Exec(OutOfRoom|Cgroup|MovedCgroup|Labels|UserNamespace|ExitCodes|Posture)|Posture|" +
 		"Checkpoint|Restore)"
-	underV1 = "^Test(V1|Systemd|Cgroup|Device|Pids|Memory|TooSmall|Small|CPU(Quota|Set)|Net(Class|Prio)|Pause|Update(Flags|Effects|RollsBack)|StatsForm|Checkpoint$)"
+	underV1 = "^Test(V1|Systemd|Cgroup|Device|Pids|Memory|TooSmall|Small|CPU(Quota|Set)|Net(Class|Prio)|Pause|Update(Flags|Effects|RollsBack)|StatsForm|Checkpoint(Systemd)?$)"
 )
 
 // boots are what the ring consists of.
