@@ -128,9 +128,9 @@ var rooms = map[string]room{
 	"internal/gen/": {why: "programs that write sources; no part of the product", own: []string{"internal/plan"}, other: []string{specs}},
 
 	"tests/integration": {
-		why: "the black box: what it knew of the insides it could not prove from outside", other: []string{specs, xsys},
+		why: "the black box: what it knew of the insides it could not prove from outside", own: []string{"tests/cgroupview"}, other: []string{specs, xsys},
 	},
-	"tests/network":       {why: "the black box of the network hook", other: []string{specs, xsys}},
+	"tests/network":       {why: "the black box of the network hook", own: []string{"tests/cgroupview"}, other: []string{specs, xsys}},
 	"tests/network/peer":  {why: "both ends of a connection"},
 	"tests/network/speed": {why: "treats the hook and the CNI plugins alike", other: []string{xsys}},
 	"tests/ops":           {why: "gives plans to the init", own: []string{"internal/plan", "internal/initbin", "internal/initproto"}, other: []string{xsys}},

@@ -7,14 +7,13 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/tare-oci/tare/tests/cgroupview"
 )
 
 // stage runs programs in a process and a mount namespace of its own. There it
@@ -149,10 +148,23 @@ func mountController(controller, at string) error {
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		return err
 	}
-	if err := unix.Mount(controller, at, "cgroup", 0, cgroupview.Mounted(controller)); err != nil {
+	if err := unix.Mount(controller, at, "cgroup", 0, hierarchyOf(controller)); err != nil {
 		return fmt.Errorf("mount cgroup v1 controller %s on %s: %w", controller, at, err)
 	}
 	return nil
+}
+
+// hierarchyOf is the options with which the hierarchy of a controller is to be mounted:
+// all that it has, as "net_cls,net_prio", or the controller alone without one.
+func hierarchyOf(controller string) string {
+	data, _ := os.ReadFile("/proc/self/cgroup")
+	for line := range strings.Lines(string(data)) {
+		f := strings.SplitN(line, ":", 3)
+		if len(f) == 3 && slices.Contains(strings.Split(f[1], ","), controller) {
+			return f[1]
+		}
+	}
+	return controller
 }
 
 // releaseCommand is the first argument that makes this executable give back
