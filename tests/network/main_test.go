@@ -1,16 +1,18 @@
 package network
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/tests/cgroupview"
 )
 
 const insideEnv = "TARE_TEST_INSIDE"
@@ -67,11 +69,8 @@ func setup() (err error) {
 	if err := os.MkdirAll("/run/netns", 0o755); err != nil {
 		return err
 	}
-	// crun 1.8 refuses a host whose cgroup2 beside v1 hierarchies has controllers.
-	if data, _ := os.ReadFile("/sys/fs/cgroup/unified/cgroup.controllers"); len(bytes.TrimSpace(data)) > 0 {
-		if err := unix.Unmount("/sys/fs/cgroup/unified", unix.MNT_DETACH); err != nil {
-			return fmt.Errorf("unmount the cgroup2 in the namespace of the tests: %w", err)
-		}
+	if err := emptyUnified(); err != nil {
+		return err
 	}
 	// Names of namespaces, and what iptables locks.
 	for _, dir := range []string{"/run/netns"} {
@@ -118,6 +117,33 @@ func setup() (err error) {
 		return err
 	}
 	return build(faulty, "tare_net_fault", "../../hooks/network/cmd")
+}
+
+// held keeps hierarchies that are mounted nowhere.
+var held []*os.File
+
+// emptyUnified takes the controllers of a cgroup2 beside v1 hierarchies to v1 for as long
+// as this program runs: crun 1.8 refuses a host where it has some.
+func emptyUnified() error {
+	data, _ := os.ReadFile(cgroupview.Unified + "/cgroup.controllers")
+	for _, controller := range strings.Fields(string(data)) {
+		dir, err := os.MkdirTemp("", "tare-network-cgroup-")
+		if err != nil {
+			return err
+		}
+		defer os.Remove(dir)
+		if err := unix.Mount("cgroup", dir, "cgroup", 0, controller); err != nil {
+			return fmt.Errorf("mount cgroup v1 controller %s: %w", controller, err)
+		}
+		f, err := os.Open(dir)
+		if err == nil {
+			held = append(held, f)
+		}
+		if err := errors.Join(err, unix.Unmount(dir, unix.MNT_DETACH)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func build(out, tags, pkg string) error {
