@@ -109,7 +109,7 @@ var rooms = map[string]room{
 	"internal/version":   {why: "reads what the linker has set", other: []string{specs}, std: []string{"runtime", "runtime/debug"}},
 
 	"internal/sys":       {why: "typed system calls, below everything else that makes them", other: []string{xsys}},
-	"internal/entry":     {why: "it is initialised before every package that does anything, because it imports none", std: []string{"runtime"}},
+	"internal/entry":     {why: "it is initialised before every package that does anything, because it imports none", std: []string{"runtime", "unsafe"}},
 	"internal/aside":     {why: "it is initialised before package syscall because it imports nothing of the standard library", own: []string{"internal/entry"}, std: []string{"unsafe"}},
 	"internal/catch":     {why: "a leaf: a signal handler and a pipe", std: []string{"os", "syscall", "unsafe"}},
 	"internal/sealed":    {why: "a leaf: one kind of file", other: []string{xsys}, std: []string{"fmt", "io"}},

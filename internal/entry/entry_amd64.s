@@ -1,11 +1,17 @@
 #include "textflag.h"
 
 #define SYS_prctl	157
+#define SYS_sched_setaffinity	203
+#define SYS_sched_getaffinity	204
 #define SYS_prlimit64	302
+#define SYS_getcpu	309
 
 #define PR_SET_TIMERSLACK	29
 #define PR_GET_TIMERSLACK	30
 #define RLIMIT_NOFILE	7
+
+// SIZE is that of the masks of processors, in bytes.
+#define SIZE	1024
 
 DATA one<>+0(SB)/8, $"GOMAXPRO"
 DATA one<>+8(SB)/8, $"CS=1\x00\x00\x00\x00"
@@ -52,7 +58,37 @@ TEXT tare_entry(SB),NOSPLIT|NOFRAME,$0
 	MOVQ	$SYS_prlimit64, AX
 	SYSCALL
 
+	// To this processor alone, until there are packages to initialise.
 environ:
+	MOVQ	$0, DI
+	MOVQ	$SIZE, SI
+	LEAQ	·cpus(SB), DX
+	MOVQ	$SYS_sched_getaffinity, AX
+	SYSCALL
+	CMPQ	AX, $SIZE
+	JHI	arguments	// an error, which is a negative number
+	MOVQ	AX, ·known(SB)
+	SUBQ	$16, SP
+	MOVQ	SP, DI	// unsigned cpu
+	MOVQ	$0, SI
+	MOVQ	$0, DX
+	MOVQ	$SYS_getcpu, AX
+	SYSCALL
+	MOVL	0(SP), CX
+	ADDQ	$16, SP
+	MOVQ	CX, AX
+	SHRQ	$3, AX
+	ANDL	$7, CX
+	MOVL	$1, BX
+	SHLL	CX, BX
+	LEAQ	·only(SB), DX
+	MOVB	BX, 0(DX)(AX*1)
+	MOVQ	$0, DI
+	MOVQ	·known(SB), SI
+	MOVQ	$SYS_sched_setaffinity, AX
+	SYSCALL
+
+arguments:
 	MOVQ	0(SP), CX
 	LEAQ	16(SP)(CX*8), BX	// the environment
 	MOVQ	one<>+0(SB), R8
@@ -112,4 +148,35 @@ done:
 
 // func stack()
 TEXT ·stack(SB),0,$14000-0
+	RET
+
+#define SYS_madvise	28
+#define MADV_DONTNEED	4
+
+// DROP takes the whole pages from FROM to TO out of the process.
+#define DROP(FROM, TO) \
+	LEAQ	FROM(SB), DI; \
+	ADDQ	$4095, DI; \
+	ANDQ	$~4095, DI; \
+	LEAQ	TO(SB), SI; \
+	SUBQ	DI, SI; \
+	ANDQ	$~4095, SI; \
+	MOVQ	$MADV_DONTNEED, DX; \
+	MOVQ	$SYS_madvise, AX; \
+	SYSCALL
+
+// func drop()
+TEXT ·drop(SB),NOSPLIT,$0-0
+	DROP(runtime·text, runtime·etext)
+	DROP(runtime·rodata, runtime·epclntab)
+	RET
+
+// func call(nr, a, b, c uintptr) uintptr
+TEXT ·call(SB),NOSPLIT,$0-40
+	MOVQ	a+8(FP), DI
+	MOVQ	b+16(FP), SI
+	MOVQ	c+24(FP), DX
+	MOVQ	nr+0(FP), AX
+	SYSCALL
+	MOVQ	AX, ret+32(FP)
 	RET

@@ -1,11 +1,17 @@
 #include "textflag.h"
 
 #define SYS_prctl	167
+#define SYS_sched_setaffinity	122
+#define SYS_sched_getaffinity	123
+#define SYS_getcpu	168
 #define SYS_prlimit64	261
 
 #define PR_SET_TIMERSLACK	29
 #define PR_GET_TIMERSLACK	30
 #define RLIMIT_NOFILE	7
+
+// SIZE is that of the masks of processors, in bytes.
+#define SIZE	1024
 
 DATA one<>+0(SB)/8, $"GOMAXPRO"
 DATA one<>+8(SB)/8, $"CS=1\x00\x00\x00\x00"
@@ -48,7 +54,38 @@ TEXT tare_entry(SB),NOSPLIT|NOFRAME,$0
 	MOVD	$SYS_prlimit64, R8
 	SVC
 
+	// To this processor alone, until there are packages to initialise.
 environ:
+	MOVD	$0, R0
+	MOVD	$SIZE, R1
+	MOVD	$·cpus(SB), R2
+	MOVD	$SYS_sched_getaffinity, R8
+	SVC
+	CMP	$SIZE, R0
+	BHI	arguments	// an error, which is a negative number
+	MOVD	R0, ·known(SB)
+	SUB	$16, RSP, R3
+	MOVD	R3, RSP
+	MOVD	R3, R0	// unsigned cpu
+	MOVD	$0, R1
+	MOVD	$0, R2
+	MOVD	$SYS_getcpu, R8
+	SVC
+	MOVWU	0(RSP), R3
+	ADD	$16, RSP, R4
+	MOVD	R4, RSP
+	LSR	$3, R3, R4
+	AND	$7, R3, R3
+	MOVD	$1, R5
+	LSL	R3, R5, R5
+	MOVD	$·only(SB), R2
+	MOVB	R5, (R2)(R4)
+	MOVD	$0, R0
+	MOVD	·known(SB), R1
+	MOVD	$SYS_sched_setaffinity, R8
+	SVC
+
+arguments:
 	MOVD	0(RSP), R1
 	MOVD	RSP, R2
 	ADD	R1<<3, R2, R4
@@ -109,4 +146,36 @@ done:
 
 // func stack()
 TEXT ·stack(SB),0,$14000-0
+	RET
+
+#define SYS_madvise	233
+#define MADV_DONTNEED	4
+
+// DROP takes the whole pages from FROM to TO, which may have 64 KiB, out of the
+// process.
+#define DROP(FROM, TO) \
+	MOVD	$FROM(SB), R0; \
+	ADD	$65535, R0; \
+	AND	$~65535, R0; \
+	MOVD	$TO(SB), R1; \
+	SUB	R0, R1; \
+	AND	$~65535, R1; \
+	MOVD	$MADV_DONTNEED, R2; \
+	MOVD	$SYS_madvise, R8; \
+	SVC
+
+// func drop()
+TEXT ·drop(SB),NOSPLIT,$0-0
+	DROP(runtime·text, runtime·etext)
+	DROP(runtime·rodata, runtime·epclntab)
+	RET
+
+// func call(nr, a, b, c uintptr) uintptr
+TEXT ·call(SB),NOSPLIT,$0-40
+	MOVD	a+8(FP), R0
+	MOVD	b+16(FP), R1
+	MOVD	c+24(FP), R2
+	MOVD	nr+0(FP), R8
+	SVC
+	MOVD	R0, ret+32(FP)
 	RET

@@ -1,0 +1,8 @@
+package entry
+
+const (
+	sysOpenat           = 56
+	sysClose            = 57
+	sysGetdents64       = 61
+	sysSchedSetaffinity = 122
+)
