@@ -43,6 +43,7 @@ struct ctx {
 	const char *data;
 	u32 nops, data_size, nslots;
 	u32 plan_size;
+	u32 spawn; /* the index of that op; what host ops behind it open is passed */
 	u32 last_fd; /* the highest descriptor that was meant for this process */
 
 	int sync; /* seqpacket to the host; closed by the execve */
@@ -79,6 +80,9 @@ void mem_copy(void *to, const void *from, size_t n);
 size_t put_str(char *buf, size_t at, size_t size, const char *s);
 size_t put_num(char *buf, size_t at, size_t size, u64 n);
 int parse_u32(const char *s, u32 *ret);
+
+/* main.c */
+u32 number_slots(struct ctx *c, u32 from, u32 to, const int *fds, u32 nfds);
 
 /* reader.c: 0, or a number that says which check refused the plan */
 int plan_check(struct ctx *c, const u8 *plan, size_t size);
@@ -144,6 +148,7 @@ u32 fill(const struct ctx *c, const struct op *op, int blob, const char **vec);
 #define HANDLER(name) int op_##name(struct ctx *c, const struct op *op)
 HANDLER(sync_arrive);
 HANDLER(sync_await);
+HANDLER(fd_pass);
 HANDLER(fd_seal);
 HANDLER(cgroup_join);
 HANDLER(oom_score);

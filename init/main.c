@@ -2,8 +2,8 @@
  *
  * It is started from a sealed memfd as "tare-init BASE", where BASE is the first
  * descriptor after those that the container keeps: BASE is the socket to the
- * host, BASE+1 the plan, and the descriptors that host ops have opened follow,
- * in the order of those ops. It checks the whole plan, runs it op by op, sends
+ * host, BASE+1 the plan, and the descriptors that host ops have opened before the
+ * spawn follow, in the order of those ops. It checks the whole plan, runs it op by op, sends
  * one record if an op fails, and otherwise ends as the container's program. */
 #include "ctx.h"
 
@@ -57,6 +57,7 @@ static int dispatch(struct ctx *c, const struct op *op)
 		return op_##name(c, op);
 		CASE(SYNC_ARRIVE, sync_arrive)
 		CASE(SYNC_AWAIT, sync_await)
+		CASE(FD_PASS, fd_pass)
 		CASE(FD_SEAL, fd_seal)
 		CASE(CGROUP_JOIN, cgroup_join)
 		CASE(OOM_SCORE, oom_score)
@@ -141,23 +142,41 @@ static void *map(int fd, size_t size)
 	return (void *)sys6(__NR_mmap, 0, (long)size, fd < 0 ? PROT_READ | PROT_WRITE : PROT_READ, flags, fd, 0);
 }
 
-/* The descriptors that host ops opened lie behind the plan's, in their order. */
-static void number_slots(struct ctx *c, int next)
+/* Gives the descriptors that the host ops from..to-1 have opened to their slots, in
+ * the order of the ops, and returns how many there are. */
+u32 number_slots(struct ctx *c, u32 from, u32 to, const int *fds, u32 nfds)
 {
-	for (u32 i = 0; i < c->nslots; i++)
-		c->slots[i] = -EBADF;
-	for (u32 i = 0; i < c->nops; i++) {
+	u32 n = 0;
+
+	for (u32 i = from; i < to; i++) {
 		const struct op *op = &c->ops[i];
 		const struct op_info *info = &op_infos[op->code];
 		if (info->side != SIDE_HOST)
 			continue;
-		for (int j = 0; j < 4; j++)
-			if (info->num[j] == KIND_SLOT_OUT)
-				c->slots[op->num[j]] = next++;
-		if (info->fills)
-			c->slots[info->fills] = next++;
+		for (int j = 0; j <= 4; j++) {
+			u64 slot = j == 4 ? info->fills : info->num[j] == KIND_SLOT_OUT ? op->num[j] : 0;
+			if (!slot)
+				continue;
+			int fd = fds && n < nfds ? fds[n] : fds ? -EBADF : (int)(c->last_fd + 1);
+			c->slots[slot] = fd;
+			if (fd > (int)c->last_fd)
+				c->last_fd = (u32)fd;
+			n++;
+		}
 	}
-	c->last_fd = (u32)next - 1;
+	return n;
+}
+
+/* What host ops opened before the spawn lies behind the plan, and what they open
+ * later will be passed. */
+static void inherit_slots(struct ctx *c, int plan)
+{
+	for (u32 i = 0; i < c->nslots; i++)
+		c->slots[i] = -EBADF;
+	c->last_fd = (u32)plan;
+	while (c->spawn < c->nops && c->ops[c->spawn].code != OP_SPAWN)
+		c->spawn++;
+	(void)number_slots(c, 0, c->spawn, NULL, 0);
 }
 
 static int load(struct ctx *c, int fd)
@@ -211,7 +230,7 @@ void init_main(int argc, char **argv)
 	die_with_parent(c);
 	(void)sys1(__NR_umask, 0);
 	(void)load(c, (int)base + 1);
-	number_slots(c, (int)base + 2);
+	inherit_slots(c, (int)base + 1);
 
 	for (u32 i = 0; i < c->nops; i++) {
 		const struct op *op = &c->ops[i];

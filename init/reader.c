@@ -60,7 +60,9 @@ static int check_op(const struct ctx *c, const struct op *op, u32 *counts)
 	if (op->code == 0 || op->code >= OP_COUNT)
 		return 20;
 	const struct op_info *info = &op_infos[op->code];
-	if (op->side != info->side || op->phase < info->phase || op->phase > info->last)
+	if (op->side != info->side)
+		return 21;
+	if ((op->phase < info->phase || op->phase > info->last) && !(info->early && op->phase == PLAN_PHASE_BESIDE))
 		return 21;
 	if (op->flags & ~info->flags)
 		return 22;

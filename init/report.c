@@ -1,7 +1,13 @@
 /* The only room that talks to the host. */
 #include "ctx.h"
 
+#include <linux/socket.h>
+#include <linux/uio.h>
+
 #define MSG_NOSIGNAL 0x4000
+#define MSG_CMSG_CLOEXEC 0x40000000
+#define SOL_SOCKET_ 1
+#define SCM_RIGHTS_ 1
 
 void detail(struct ctx *c, const char *text)
 {
@@ -78,5 +84,43 @@ HANDLER(sync_await)
 	if (n != (long)sizeof index || index != c->index)
 		return fail(c, STEP_RECEIVE, -EPROTO);
 	listener_closed(c);
+	return 0;
+}
+
+/* As sync_await, with the descriptors that the host has opened since the spawn. They
+ * are meant for this process alone, as those before are since fd-seal. */
+HANDLER(fd_pass)
+{
+	u32 index = 0;
+	struct {
+		struct {
+			size_t len;
+			int level, type;
+		} head;
+		int fds[PLAN_MAX_PASSED];
+	} control;
+	struct iovec iov = {&index, sizeof index};
+	struct {
+		void *name;
+		int namelen;
+		struct iovec *iov;
+		size_t iovlen;
+		void *control;
+		size_t controllen;
+		int flags;
+	} msg = {NULL, 0, &iov, 1, &control, sizeof control, 0};
+	(void)op;
+
+	long n = sys3(__NR_recvmsg, c->sync, &msg, MSG_CMSG_CLOEXEC);
+	if (n < 0)
+		return fail(c, STEP_RECEIVE, n);
+	if (n == 0)
+		sys_exit(1);
+	u32 nfds = 0;
+	if (msg.controllen >= sizeof control.head && control.head.level == SOL_SOCKET_ && control.head.type == SCM_RIGHTS_)
+		nfds = (u32)((control.head.len - sizeof control.head) / sizeof(int));
+	if (n != (long)sizeof index || index != c->index || nfds > PLAN_MAX_PASSED ||
+	    number_slots(c, c->spawn, c->index, control.fds, nfds) != nfds)
+		return fail(c, STEP_RECEIVE, -EPROTO);
 	return 0;
 }

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tare-oci/tare/internal/plan"
 	"github.com/tare-oci/tare/internal/sys"
 )
 
@@ -31,7 +33,23 @@ func (h *host) died() error {
 		h.stage = 0
 	}
 	h.pid = 0
+	if err := h.unborn(); err != nil {
+		return err
+	}
 	return h.deathError(ws)
+}
+
+// unborn says why a process that nobody waited for has not become the init.
+func (h *host) unborn() error {
+	if h.born == nil {
+		return nil
+	}
+	failed, e := h.born.Failed()
+	spawn := slices.IndexFunc(h.plan.Ops, func(op plan.Op) bool { return op.Code == plan.OpSpawn })
+	if failed < 0 || spawn < 0 {
+		return nil
+	}
+	return hostError(h.plan, spawn, h.cloneError(h.plan.Ops[spawn].Value(), syscall.Errno(e)))
 }
 
 func (h *host) deathError(ws syscall.WaitStatus) error {

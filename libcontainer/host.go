@@ -12,7 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/hooks"
+	"github.com/tare-oci/tare/internal/aside"
 	"github.com/tare-oci/tare/internal/cgroup"
+	"github.com/tare-oci/tare/internal/entry"
 	"github.com/tare-oci/tare/internal/initproto"
 	"github.com/tare-oci/tare/internal/netdev"
 	"github.com/tare-oci/tare/internal/plan"
@@ -45,6 +47,12 @@ type host struct {
 	pidFile bool
 	told    bool // BeforeStart has been called
 	made    []state.Cgroup
+
+	// beside says that the init is at work already, and is to be passed what is opened;
+	// born is the process then, and memory what it executes the init with.
+	beside bool
+	born   *aside.Child
+	memory *aside.Memory
 
 	stage int // the process that was spawned
 	pid   int // the container's process: stage, or its sibling after a fork op
@@ -101,6 +109,8 @@ func (h *host) do(i int, op *plan.Op) error {
 		return h.release(i)
 	case plan.OpFork:
 		return h.awaitFork(i)
+	case plan.OpFdPass:
+		return h.pass(i)
 	case plan.OpSeccompNotify:
 		return h.listener(i, op)
 	case plan.OpSpawn:
@@ -256,6 +266,9 @@ func (h *host) beforeStart() {
 
 // await waits until the init has come to op i.
 func (h *host) await(i int) error {
+	if h.plan.Ops[i].Value() == specconv.SyncCreated && !h.exec {
+		entry.Drop()
+	}
 	r, err := h.receive()
 	if err == errGone {
 		return h.died()
@@ -287,8 +300,28 @@ func (h *host) awaitFork(i int) error {
 }
 
 func (h *host) release(i int) error {
+	return h.send(i, nil)
+}
+
+// pass releases the init with the descriptors that have been opened since the spawn.
+func (h *host) pass(i int) error {
+	// The cgroups are there by now, and what will be in them is the container's.
+	if err := h.ownCgroups(); err != nil {
+		return err
+	}
+	if err := h.collectNetwork(); err != nil {
+		return err
+	}
+	err := h.send(i, unix.UnixRights(h.order...))
+	h.closeSlots()
+	h.beside = false
+	return err
+}
+
+// send tells the init that the host has come to op i; rights are a control message, or nil.
+func (h *host) send(i int, rights []byte) error {
 	b := [4]byte{byte(i), byte(i >> 8), byte(i >> 16), byte(i >> 24)}
-	if err := unix.Send(h.sync, b[:], unix.MSG_NOSIGNAL); err != nil {
+	if err := unix.Sendmsg(h.sync, b[:], rights, nil, unix.MSG_NOSIGNAL); err != nil {
 		// It is gone; what it had to say is still there to be read.
 		if _, err := h.receive(); err != nil && err != errGone {
 			return err

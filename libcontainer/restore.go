@@ -205,8 +205,10 @@ func (s *restoring) prepareFor(pid int) error {
 		op := &s.plan.Ops[i]
 		var err error
 		switch op.Code {
-		case plan.OpSpawn:
-			err = s.enterCgroups(pid)
+		case plan.OpSpawn, plan.OpFdPass: // all its cgroups are there at the latter of them
+			if op.Code == plan.OpFdPass || !s.plan.Passes() {
+				err = s.enterCgroups(pid)
+			}
 		case plan.OpCgroupMake, plan.OpCgroupWrite, plan.OpUnitStart, plan.OpDeviceFilter, plan.OpCgroupOwner, plan.OpRdtGroup, plan.OpRdtSchema:
 			err = s.do(i, op)
 		case plan.OpRdtJoin:

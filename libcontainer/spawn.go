@@ -21,12 +21,9 @@ import (
 // preserved, the socket, the plan, and what the host ops have opened.
 func (h *host) spawn(op *plan.Op) error {
 	flags, cg := op.SpawnArgs()
-	// From here on what is in the cgroups is the container's, to be killed with it.
-	// Only a digit of the record changes.
-	if !h.exec {
-		// A scope's come later (startUnit).
-		h.rec.CgroupsMade = !h.scopeFollows()
-		if err := h.rec.Begin(); err != nil {
+	h.beside = h.plan.Passes()
+	if !h.exec && !h.beside && !h.scopeFollows() { // a scope's come later (startUnit)
+		if err := h.ownCgroups(); err != nil {
 			return err
 		}
 	}
@@ -82,12 +79,12 @@ func (h *host) spawn(op *plan.Op) error {
 		tid = 0
 		ownSlack()
 	}
-	pid, err := startInit(exe, base, files, flags, group, tid)
+	pid, err := h.startInit(exe, base, files, flags, group, tid)
 	if err == syscall.ESRCH && !h.locked {
 		runtime.LockOSThread()
 		h.locked = true
 		ownSlack()
-		pid, err = startInit(exe, base, files, flags, group, 0)
+		pid, err = h.startInit(exe, base, files, flags, group, 0)
 	}
 	if err != nil {
 		return h.cloneError(op.Value(), err)
@@ -97,6 +94,13 @@ func (h *host) spawn(op *plan.Op) error {
 	// The init has its own copies; ours would keep namespaces and trees alive.
 	h.closeSlots()
 	return nil
+}
+
+// ownCgroups writes down that from here on what is in the cgroups is the container's,
+// to be killed with it. Only a digit of the record changes.
+func (h *host) ownCgroups() error {
+	h.rec.CgroupsMade = true
+	return h.rec.Begin()
 }
 
 // ownSlack gives the calling thread the timer slack of the runtime's caller, which the
@@ -109,7 +113,7 @@ func ownSlack() {
 
 // startInit clones a child with the namespaces of flags, born into a cgroup
 // unless that is -1, and has it execute exe with files as its descriptors 0, 1…
-func startInit(exe, base int, files []uintptr, flags uint64, group, tid int) (int, error) {
+func (h *host) startInit(exe, base int, files []uintptr, flags uint64, group, tid int) (int, error) {
 	path, argv := "/proc/self/fd/"+strconv.Itoa(exe), []string{"tare-init", strconv.Itoa(base)}
 	m := &aside.Memory{}
 	calls := arrange(files)
@@ -117,8 +121,18 @@ func startInit(exe, base int, files []uintptr, flags uint64, group, tid int) (in
 		calls = append(calls, aside.Call{NR: unix.SYS_PRLIMIT64, Args: [6]uintptr{0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(was))}})
 	}
 	calls = append(calls, aside.Call{NR: unix.SYS_EXECVE, Args: [6]uintptr{m.String(path), m.List(argv...), m.List()}}) // no environment
+	var (
+		pid, failed int
+		e           aside.Errno
+	)
 	syscall.ForkLock.Lock()
-	pid, failed, e := aside.Spawn(flags, group, tid, calls)
+	if h.beside {
+		h.memory = m
+		failed = -1
+		pid, h.born, e = aside.Begin(flags, group, tid, calls)
+	} else {
+		pid, failed, e = aside.Spawn(flags, group, tid, calls)
+	}
 	syscall.ForkLock.Unlock()
 	runtime.KeepAlive(m)
 	if e == 0 {

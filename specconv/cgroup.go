@@ -88,7 +88,12 @@ func (c *compiler) emitCgroupDir(i int, p string, writes []resourceWrite) {
 	}
 	c.cgroups = append(c.cgroups, CgroupDir{Hierarchy: h.Name, Mount: h.Mount, Path: p, V2: h.V2})
 	c.cgroupSlots = append(c.cgroupSlots, slot)
-	c.add(plan.CgroupMake("linux.cgroupsPath", hierarchyLabel(h), h.Mount+p, open, slot, flags))
+	op := plan.CgroupMake("linux.cgroupsPath", hierarchyLabel(h), h.Mount+p, open, slot, flags)
+	if h.V2 {
+		c.add(op) // which the process is born into
+		return
+	}
+	c.addHeld(op)
 }
 
 // needsReady says that a hierarchy's directories must be prepared: a v1 cpuset
@@ -128,7 +133,7 @@ func (c *compiler) emitCgroupWrites(writes []resourceWrite) {
 			// systemd has set the limit with the unit.
 			op = plan.CgroupWrite(op.Field, op.Str[0], w.file, "max", flags)
 		}
-		c.add(op)
+		c.addHeld(op)
 	}
 }
 

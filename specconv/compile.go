@@ -107,6 +107,14 @@ type compiler struct {
 	hookLogs       [2]plan.Slot // for stdout and stderr of the init's hooks
 	lsmDone        bool         // the labels are written already
 	console        plan.Slot    // the socket that the terminal is sent to
+	overlap        bool         // there is a phase beside
+	beside         bool         // what is emitted belongs to it
+	held           []plan.Op    // what the host does in it
+	sealed, led    bool         // its descriptors are; it leads its session
+	topped         bool         // the root is a mount of its own
+	deviced        bool         // /dev is filled
+	bounded        bool         // caps is read, and the bounding set is what it shall be
+	mounted        int          // so many mounts are done
 }
 
 // Compile turns a config into a plan. The error is a *field.Invalid with one
@@ -153,6 +161,7 @@ func compile(in Input) *compiler {
 	// while there is no process yet that would have to be undone.
 	c.delegation()
 	c.ns = c.readNamespaces()
+	c.overlap = c.overlaps(c.ns.shape())
 	c.emitNsOpen()
 	mounts := c.readMounts()
 	c.emitRootTree()
@@ -163,36 +172,34 @@ func compile(in Input) *compiler {
 	c.emitIntelRdt()
 	c.emitHookLogs()
 	c.emitConsoleOpen()
-	if c.Gate {
+	if c.Gate && !c.overlap {
 		c.add(plan.GateOpen("process"))
 	}
 
-	// spawn: from here on a process exists, and state.json names it before
-	// anything else happens, so that delete can find it after a crash.
+	// spawn: from here on a process exists, and state.json names it before anything
+	// that would outlive the runtime happens, so that delete can find it after a crash.
 	shape := c.ns.shape()
 	c.emitSpawn(shape)
+	c.emitBeside(mounts, devices)
 
 	// enter: cgroups come before the cgroup namespace, whose root is the cgroup
 	// that its maker is in; oom_score_adj while the process is still the host's.
-	c.add(plan.FdSeal(3 + c.PreserveFDs))
+	c.emitFdSeal()
 	c.emitScope(shape)
 	c.emitCgroupJoin()
 	c.emitSliceKeep()
 	c.emitOwnFiles(shape)
 	c.emitEnter(shape)
 	c.emitHostPart()
-	c.add(plan.Session())
-	if !c.NoNewKeyring {
-		c.emitKeyLabel()
-		c.add(plan.Keyring("_ses." + c.ID))
-	}
+	c.emitSession()
 	c.emitNames()
 
 	// mounts, devices: the tree is built inside the root, which is not yet "/".
-	c.emitRootBind()
-	c.emitHandles()
-	c.emitMounts(mounts)
-	c.emitDevices(devices, mounts)
+	c.emitTop()
+	c.emitMounts(mounts[c.mounted:])
+	if !c.deviced {
+		c.emitDevices(devices, mounts)
+	}
 
 	// hooks: the namespaces and the mounts are there, the old root still is too.
 	c.emitRuntimeHooks()
@@ -209,7 +216,13 @@ func compile(in Input) *compiler {
 	return c
 }
 
-func (c *compiler) add(op plan.Op) { c.plan.Add(op) }
+func (c *compiler) add(op plan.Op) {
+	if c.beside {
+		c.plan.AddBeside(op)
+		return
+	}
+	c.plan.Add(op)
+}
 
 // warn records what the spec says to warn about and go on.
 func (c *compiler) warn(path, value, why string) {

@@ -155,7 +155,7 @@ func (c *compiler) emitNsOpen() {
 		c.ns.netMade = true
 		slot := c.plan.NewSlot("ns-network")
 		c.ns.made = joined{field: "linux.namespaces", flag: plan.NewNet, slot: slot}
-		c.add(plan.NetMake("linux.namespaces", slot))
+		c.addHeld(plan.NetMake("linux.namespaces", slot))
 	}
 	for i := range c.ns.joins {
 		j := &c.ns.joins[i]

@@ -67,7 +67,9 @@ func (c *compiler) emitOomScore() {
 // runtimes: a mistyped name must not make a directory of root's.
 func (c *compiler) emitLock(makeCwd bool) {
 	p := c.Spec.Process
-	c.caps = c.readCaps()
+	if !c.bounded {
+		c.caps = c.readCaps()
+	}
 	caps := c.caps
 	c.readSeccomp()
 	if !c.lsmDone {
@@ -84,7 +86,9 @@ func (c *compiler) emitLock(makeCwd bool) {
 		caps.permitted |= 1 << bit
 		caps.effective |= 1 << bit
 	}
-	c.add(plan.CapsBound("process.capabilities.bounding", caps.bounding))
+	if !c.bounded {
+		c.add(plan.CapsBound("process.capabilities.bounding", caps.bounding))
+	}
 	env := lastValues(p.Env)
 	if !hasHome(env) {
 		c.add(plan.HomeFind("process.user.uid", p.User.UID))
@@ -124,6 +128,9 @@ func orNone(s string) string {
 // SyncRecorded is the last sync of a create: the host answers it when the record
 // is saved and the pid file written.
 const SyncRecorded = "recorded"
+
+// SyncCreated is where the init of a create says that it is ready.
+const SyncCreated = "created"
 
 // filterNeedsPrivilege says that the filter is installed with CAP_SYS_ADMIN and
 // not with no_new_privs.
@@ -178,7 +185,7 @@ func (c *compiler) emitStart() {
 		c.emitInherited()
 	}
 	if c.Gate {
-		c.add(plan.SyncArrive("created"))
+		c.add(plan.SyncArrive(SyncCreated))
 		c.emitLateKeep()
 		c.emitLateLimit()
 		// The host answers when the state is saved and the pid file written; if it

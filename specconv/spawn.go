@@ -87,7 +87,7 @@ func (c *compiler) emitSpawn(s shape) {
 		}
 	}
 	c.add(plan.Spawn("linux.namespaces", s.spawn, v2))
-	if !s.fork && c.scope == nil {
+	if !s.fork && c.scope == nil && !c.overlap {
 		c.add(plan.StateSave("process"))
 	}
 }

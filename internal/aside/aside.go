@@ -170,8 +170,39 @@ type cloneArgs struct {
 // The child is gone if a call failed; its index is returned with its error, and
 // the pid, which is still to be waited for. An error of clone3 has index -1.
 func Spawn(flags uint64, cgroup int, tid int, calls []Call) (pid, index int, err Errno) {
+	pid, err = clone(flags|cloneVfork, cgroup, tid, calls)
+	if err != 0 {
+		return 0, -1, err
+	}
+	index, err = failed(calls)
+	return pid, index, err
+}
+
+// Child is a child that makes calls while its parent goes on.
+type Child struct{ calls []Call }
+
+// Begin is Spawn without the wait: only an error of clone3 is returned. What the calls
+// point to must stay reachable until the child has made them.
+func Begin(flags uint64, cgroup int, tid int, calls []Call) (pid int, c *Child, err Errno) {
+	c = &Child{calls}
+	children = append(children, c) // the child reads and writes them: they must be on the heap
+	pid, err = clone(flags, cgroup, tid, calls)
+	if err != 0 {
+		children = children[:len(children)-1]
+		return 0, nil, err
+	}
+	return pid, c, 0
+}
+
+// children keeps what they use from being collected.
+var children []*Child
+
+// Failed returns which call of a child that has ended has failed, -1 if none has, and why.
+func (c *Child) Failed() (int, Errno) { return failed(c.calls) }
+
+func clone(flags uint64, cgroup int, tid int, calls []Call) (pid int, err Errno) {
 	pend(calls)
-	args := &cloneArgs{flags: flags | cloneVM | cloneVfork, exitSignal: sigchld}
+	args := &cloneArgs{flags: flags | cloneVM, exitSignal: sigchld}
 	if cgroup >= 0 {
 		args.flags |= cloneIntoCgroup
 		args.cgroup = uint64(cgroup)
@@ -181,11 +212,10 @@ func Spawn(flags uint64, cgroup int, tid int, calls []Call) (pid, index int, err
 		r := spawn(args, unsafe.Sizeof(*args), &calls[0], uintptr(len(calls)), m, uintptr(tid))
 		switch e := errno(r); e {
 		case 0:
-			index, err = failed(calls)
-			return int(r), index, err
+			return int(r), 0
 		case eintr:
 		default:
-			return 0, -1, e
+			return 0, e
 		}
 	}
 }

@@ -175,3 +175,46 @@ func TestFiles(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 }
+
+// A child that nobody waits for makes its calls while its parent goes on, and what has
+// failed can be asked once it has ended.
+func TestBegin(t *testing.T) {
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(p[0])
+	for _, c := range []struct {
+		program string
+		status  int
+		failed  int
+		err     syscall.Errno
+	}{{"/bin/true", 0, -1, 0}, {"/nonexistent/program", 127, 1, syscall.ENOENT}} {
+		m := &aside.Memory{}
+		word := make([]byte, 1)
+		calls := []aside.Call{
+			{NR: unix.SYS_READ, Args: [6]uintptr{uintptr(p[0]), uintptr(unsafe.Pointer(&word[0])), 1}}, // until we write
+			{NR: unix.SYS_EXECVE, Args: [6]uintptr{m.String(c.program), m.List("true"), m.List()}},
+		}
+		pid, child, e := aside.Begin(0, -1, 0, calls)
+		if e != 0 {
+			t.Fatal(syscall.Errno(e))
+		}
+		garbage = bytes.Repeat([]byte("x"), 1<<16)
+		runtime.GC()
+		if _, err := unix.Write(p[1], []byte("!")); err != nil {
+			t.Fatal(err)
+		}
+		var ws syscall.WaitStatus
+		if _, err := syscall.Wait4(pid, &ws, 0, nil); err != nil || ws.ExitStatus() != c.status {
+			t.Errorf("%s: %v, exit %d, want %d", c.program, err, ws.ExitStatus(), c.status)
+		}
+		runtime.KeepAlive(m)
+		if i, e := child.Failed(); i != c.failed || syscall.Errno(e) != c.err {
+			t.Errorf("%s: call %d failed: %v, want %d: %v", c.program, i, syscall.Errno(e), c.failed, c.err)
+		}
+	}
+	if _, _, e := aside.Begin(0, 1<<20, 0, []aside.Call{{NR: unix.SYS_GETPID}}); syscall.Errno(e) != syscall.EBADF {
+		t.Errorf("born into no cgroup: %v", syscall.Errno(e))
+	}
+}

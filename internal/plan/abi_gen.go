@@ -2,4 +2,4 @@
 
 package plan
 
-const abiHash uint64 = 0x7f15c0ea3825856
+const abiHash uint64 = 0x43af4753cc6563fd

@@ -164,6 +164,9 @@ func Hook(field, kind string, index int, path string, args, env []string, timeou
 	return op
 }
 
+// FdPass ends the phase in which both sides work at once.
+func FdPass() Op { return Op{Code: OpFdPass} }
+
 // SyncArrive is the init's word that it has come this far.
 func SyncArrive(at string) Op { return Op{Code: OpSyncArrive, Str: [3]string{at}} }
 

@@ -15,12 +15,12 @@ func TableHash() uint64 {
 	h := fnv.New64a()
 	for _, c := range Codes() {
 		r := &table[c]
-		fmt.Fprintf(h, "%d %s %d %d %d %x %v %v\n", c, r.name, r.side, r.phase, r.lastPhase(), r.flagMask(), r.uses, r.fills)
+		fmt.Fprintf(h, "%d %s %d %d %d %t %x %v %v\n", c, r.name, r.side, r.phase, r.lastPhase(), r.early, r.flagMask(), r.uses, r.fills)
 		for _, a := range r.args {
 			fmt.Fprintf(h, " %s %d %d\n", a.name, a.kind, a.at)
 		}
 	}
-	fmt.Fprintln(h, stepNames, headerSize, opSize, uint64(magic), MaxSlots, MaxOps, MaxSize)
+	fmt.Fprintln(h, stepNames, headerSize, opSize, uint64(magic), MaxSlots, MaxPassed, MaxOps, MaxSize)
 	return h.Sum64()
 }
 
@@ -32,8 +32,8 @@ func CHeader() string {
 	p := func(format string, a ...any) { fmt.Fprintf(&b, format, a...) }
 	p("/* Generated from internal/plan by internal/gen/planheader. Do not edit. */\n#pragma once\n\n")
 	p("#define PLAN_MAGIC %#xull\n#define PLAN_ABI %#xull\n", uint64(magic), TableHash())
-	p("#define PLAN_HEADER_SIZE %d\n#define PLAN_OP_SIZE %d\n#define PLAN_MAX_SIZE %d\n#define PLAN_MAX_OPS %d\n#define PLAN_MAX_SLOTS %d\n#define PLAN_FIRST_DYNAMIC %d\n\n",
-		headerSize, opSize, MaxSize, MaxOps, MaxSlots, FirstDynamic)
+	p("#define PLAN_HEADER_SIZE %d\n#define PLAN_OP_SIZE %d\n#define PLAN_MAX_SIZE %d\n#define PLAN_MAX_OPS %d\n#define PLAN_MAX_SLOTS %d\n#define PLAN_FIRST_DYNAMIC %d\n#define PLAN_MAX_PASSED %d\n#define PLAN_PHASE_BESIDE %d\n\n",
+		headerSize, opSize, MaxSize, MaxOps, MaxSlots, FirstDynamic, MaxPassed, PhaseBeside)
 	p("enum plan_side { SIDE_HOST, SIDE_INIT, SIDE_BOTH };\n\nenum plan_slot {\n")
 	for i, n := range fixedSlots {
 		p("\tSLOT_%s = %d,\n", cName(n), i)
@@ -63,7 +63,7 @@ func CHeader() string {
 		p("\tFLAG_%s = %#x,\n", f.n, f.v)
 	}
 	p("};\n\nenum plan_kind { KIND_NONE, KIND_STR, KIND_STR_OPT, KIND_LIST, KIND_BYTES, KIND_NUM, KIND_SLOT_IN, KIND_SLOT_OPT, KIND_SLOT_OUT };\n\n")
-	p("struct op_info {\n\tunsigned char side, phase, last, fills;\n\tunsigned int flags;\n\tunsigned char num[4], str[3], blob[2];\n};\n\n")
+	p("struct op_info {\n\tunsigned char side, phase, last, early, fills;\n\tunsigned int flags;\n\tunsigned char num[4], str[3], blob[2];\n};\n\n")
 	p("/* one row per code; fills names the fixed slot that the op fills */\nstatic const struct op_info op_infos[OP_COUNT] = {\n")
 	for _, c := range Codes() {
 		r := &table[c]
@@ -86,7 +86,11 @@ func CHeader() string {
 		if len(r.fills) > 0 {
 			fills = r.fills[0]
 		}
-		p("\t[OP_%s] = {%d, %d, %d, %d, %#x, {%s}, {%s}, {%s}},\n", cName(c.Name()), r.side, r.phase, r.lastPhase(), fills, r.flagMask(),
+		early := 0
+		if r.early {
+			early = 1
+		}
+		p("\t[OP_%s] = {%d, %d, %d, %d, %d, %#x, {%s}, {%s}, {%s}},\n", cName(c.Name()), r.side, r.phase, r.lastPhase(), early, fills, r.flagMask(),
 			strings.Join(num[:4], ", "), strings.Join(str[:3], ", "), strings.Join(blob[:2], ", "))
 	}
 	p("};\n")
@@ -98,7 +102,8 @@ func DocTable() string {
 	var b strings.Builder
 	b.WriteString("# The operations of a plan\n\n" +
 		"Generated from `internal/plan`; `tare plan --bundle DIR` prints the plan of a bundle. Each op belongs to a phase and a side;\n" +
-		"sync ops are run by both sides and are the only places where one waits for the other.\n\n" +
+		"sync ops are run by both sides and are the only places where one waits for the other. In the phase `beside`, which not every\n" +
+		"plan has, both sides are at work at once, until `fd-pass`.\n\n" +
 		"| op | side | phase | what it does | arguments | flags |\n|---|---|---|---|---|---|\n")
 	for _, c := range Codes() {
 		r := &table[c]
@@ -112,6 +117,9 @@ func DocTable() string {
 		ph := r.phase.String()
 		if r.lastPhase() != r.phase {
 			ph += " to " + r.lastPhase().String()
+		}
+		if r.early {
+			ph += ", or beside"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", r.name, r.side, ph, r.doc, strings.Join(args, " "), strings.Join(flags, " "))
 	}

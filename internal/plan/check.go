@@ -7,6 +7,11 @@ func (r *opRow) lastPhase() Phase {
 	return r.phase
 }
 
+// stands says that the op may stand in a phase.
+func (r *opRow) stands(p Phase) bool {
+	return p >= r.phase && p <= r.lastPhase() || r.early && p == PhaseBeside
+}
+
 func (r *opRow) flagMask() uint32 {
 	var m uint32
 	for _, f := range r.flags {

@@ -61,7 +61,7 @@ func Decode(b []byte) (*Plan, error) {
 		if !ok {
 			return bad("op %d: code %d", i, op.Code)
 		}
-		if op.at < r.phase || op.at > r.lastPhase() || op.at < last {
+		if !r.stands(op.at) || op.at < last {
 			return bad("op %d: phase", i)
 		}
 		last = op.at

@@ -13,7 +13,7 @@ package plan
 
 // Slot is a late value: a file descriptor that one op fills and later ops use.
 // Slots number the init's descriptor table; those filled by host ops before the
-// spawn are inherited by the init.
+// spawn are inherited by the init, and those filled after it are passed.
 type Slot uint32
 
 // The slots every plan has. Dynamic ones follow from FirstDynamic.
@@ -31,6 +31,9 @@ const (
 
 // MaxSlots bounds the init's descriptor table.
 const MaxSlots = 4096
+
+// MaxPassed is how many descriptors one message can pass (SCM_MAX_FD, unix(7)).
+const MaxPassed = 253
 
 // MaxOps bounds a plan; a config with more mounts than this is refused.
 const MaxOps = 16384
@@ -78,6 +81,27 @@ func (p *Plan) SlotName(s Slot) string {
 // SlotCount is the size of the descriptor table.
 func (p *Plan) SlotCount() int { return int(FirstDynamic) + len(p.Slots) }
 
+// AddBeside appends an op to the phase beside.
+func (p *Plan) AddBeside(op Op) {
+	op.at = PhaseBeside
+	p.Ops = append(p.Ops, op)
+}
+
+// Passes says that the init is passed descriptors after its spawn, and works until
+// then beside the host.
+func (p *Plan) Passes() bool {
+	for i := range p.Ops {
+		switch p.Ops[i].at {
+		case PhasePrepare, PhaseSpawn:
+		case PhaseBeside:
+			return true
+		default:
+			return false
+		}
+	}
+	return false
+}
+
 // Add appends an op. One that may stand in several phases joins the phase of
 // the op before it; Validate refuses what ends up in a wrong one.
 func (p *Plan) Add(op Op) {
@@ -85,7 +109,10 @@ func (p *Plan) Add(op Op) {
 		op.at = r.phase
 		if n := len(p.Ops); n > 0 {
 			prev := p.Ops[n-1].at
-			if prev == PhaseGate { // in which the gate stands alone
+			switch prev {
+			case PhaseBeside: // which AddBeside is for
+				prev = PhaseEnter
+			case PhaseGate: // in which the gate stands alone
 				prev = PhaseExec
 			}
 			if prev > op.at && prev <= r.lastPhase() {

@@ -41,6 +41,7 @@ const (
 	OpSyncArrive
 	OpSyncAwait
 	OpSeccompNotify
+	OpFdPass
 
 	// init side
 	OpFdSeal
@@ -151,6 +152,7 @@ type opRow struct {
 	side  Side
 	phase Phase
 	last  Phase // the last phase it may stand in; equal to phase for most
+	early bool  // it may stand in the phase beside, too, where nothing of the host's is needed
 	doc   string
 	args  []arg
 	flags []bitName

@@ -8,6 +8,7 @@ type Phase uint8
 const (
 	PhasePrepare Phase = iota // host: everything made before the process exists
 	PhaseSpawn                // host: the process is made
+	PhaseBeside               // both at once: the init does what needs nothing of the host, which makes the rest
 	PhaseEnter                // cgroups, namespaces, id maps, identity of the namespaces
 	PhaseMounts               // the mount tree
 	PhaseDevices              // device nodes and links
@@ -21,7 +22,7 @@ const (
 )
 
 var phaseNames = [phaseCount]string{
-	"prepare", "spawn", "enter", "mounts", "devices", "hooks", "switch", "seal", "lock", "gate", "exec",
+	"prepare", "spawn", "beside", "enter", "mounts", "devices", "hooks", "switch", "seal", "lock", "gate", "exec",
 }
 
 // String returns the phase's name.

@@ -163,6 +163,28 @@ func TestValidateRefuses(t *testing.T) {
 			op.at = PhasePrepare
 			p.Ops = append(p.Ops[:j+1], append([]Op{op}, p.Ops[j+1:]...)...)
 		}, "phase prepare after spawn"},
+		"not passed": {func(p *Plan) {
+			beside(p, GateOpen("process"))
+			p.Ops = slices.DeleteFunc(p.Ops, func(op Op) bool { return op.Code == OpGateOpen && op.at == PhasePrepare })
+		}, "slot gate is used before it is passed"},
+		"nothing is passed": {func(p *Plan) { beside(p, CgroupMake("linux.cgroupsPath", "cpu", "/c", "tasks", p.NewSlot("cpu"), 0)) },
+			"1 descriptors to be passed by 0 ops fd-pass, need at most 253 by exactly 1"},
+		"passed twice": {func(p *Plan) {
+			beside(p, CgroupMake("linux.cgroupsPath", "cpu", "/c", "tasks", p.NewSlot("cpu"), 0), FdPass(), FdPass())
+		},
+			"by 2 ops fd-pass"},
+		"made when passed": {func(p *Plan) {
+			beside(p, FdPass(), CgroupMake("linux.cgroupsPath", "cpu", "/c", "tasks", p.NewSlot("cpu"), 0))
+		},
+			"made when none are passed any more"},
+		"too many to pass": {func(p *Plan) {
+			var ops []Op
+			for range MaxPassed + 1 {
+				ops = append(ops, CgroupMake("linux.cgroupsPath", "cpu", "/c", "tasks", p.NewSlot("cpu"), 0))
+			}
+			beside(p, append(ops, FdPass())...)
+		}, "254 descriptors to be passed"},
+		"not for beside": {func(p *Plan) { beside(p, Sysctl("linux.sysctl", "net/x", "1"), FdPass()) }, "stands in phase beside"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := sample()
@@ -178,6 +200,40 @@ func TestValidateRefuses(t *testing.T) {
 	}
 	if err := (&Plan{}).Validate(); err == nil {
 		t.Error("an empty plan is accepted")
+	}
+}
+
+// beside puts ops behind the spawn, into the phase in which both sides are at work.
+func beside(p *Plan, ops ...Op) {
+	i := slices.IndexFunc(p.Ops, func(op Op) bool { return op.Code == OpSpawn }) + 1
+	for j := range ops {
+		ops[j].at = PhaseBeside
+	}
+	p.Ops = slices.Insert(p.Ops, i, ops...)
+	for i += len(ops); i < len(p.Ops) && p.Ops[i].at < PhaseBeside; i++ { // the record
+		p.Ops[i].at = PhaseEnter
+	}
+}
+
+// What the host opens beside is the init's from fd-pass on.
+func TestPassed(t *testing.T) {
+	p := sample()
+	if p.Passes() {
+		t.Fatal("the sample passes descriptors")
+	}
+	slot := p.NewSlot("cpu")
+	beside(p, CgroupMake("linux.cgroupsPath", "cpu", "/c", "tasks", slot, 0), Session(), FdPass())
+	i := slices.IndexFunc(p.Ops, func(op Op) bool { return op.Code == OpCgroupJoin })
+	p.Ops[i].Num[0] = uint64(slot)
+	if err := p.Validate(); err != nil {
+		t.Error(err)
+	}
+	if !p.Passes() {
+		t.Error("the plan passes none")
+	}
+	b := p.Encode()
+	if q, err := Decode(b); err != nil || !bytes.Equal(q.Encode(), b) {
+		t.Errorf("decode: %v", err)
 	}
 }
 

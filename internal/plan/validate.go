@@ -2,8 +2,18 @@ package plan
 
 import "fmt"
 
+// holder says which sides have a descriptor.
+type holder uint8
+
+const (
+	byNone holder = iota
+	byHost
+	byBoth
+)
+
 // Validate proves what holds for every plan, whatever the config: phases only
-// go forward, every slot is filled once and before it is used, the mandatory
+// go forward, every slot is filled once and before it is used, what the host opens
+// after the spawn is passed before the init uses it, the mandatory
 // ops are there exactly once, the process is dumpable in no namespace of others, and it is
 // forked into those of a container that runs only where that one's root is its own.
 // An error here is a bug of specconv, never the user's fault.
@@ -14,10 +24,10 @@ func (p *Plan) Validate() error {
 	if p.SlotCount() > MaxSlots {
 		return fmt.Errorf("plan: %d descriptors, at most %d", p.SlotCount(), MaxSlots)
 	}
-	filled := make([]bool, p.SlotCount())
+	filled := make([]holder, p.SlotCount())
 	var count [opCount]int
 	var last Phase
-	spawned := false
+	spawned, passed, passes := false, false, 0
 	for i := range p.Ops {
 		op := &p.Ops[i]
 		r, ok := row(op.Code)
@@ -28,7 +38,7 @@ func (p *Plan) Validate() error {
 			return fail("unknown code %d", op.Code)
 		}
 		count[op.Code]++
-		if op.at < r.phase || op.at > r.lastPhase() {
+		if !r.stands(op.at) {
 			return fail("stands in phase %s", op.at)
 		}
 		if op.at < last {
@@ -46,6 +56,37 @@ func (p *Plan) Validate() error {
 			return fail("a mount namespace is joined after its root has been entered")
 		case r.side != Host && !spawned:
 			return fail("before the spawn")
+		case op.Code == OpFdPass:
+			passed = true
+			for s, h := range filled {
+				if h == byHost {
+					filled[s] = byBoth
+				}
+			}
+		}
+		// fill and use return why not, or "".
+		fill := func(s Slot) string {
+			switch {
+			case filled[s] != byNone:
+				return "slot " + p.SlotName(s) + " is filled twice"
+			case r.side != Host || !spawned:
+				filled[s] = byBoth
+			case passed:
+				return "a host descriptor made when none are passed any more"
+			default:
+				filled[s] = byHost
+				passes++
+			}
+			return ""
+		}
+		use := func(s Slot) string {
+			switch {
+			case filled[s] == byNone:
+				return "slot " + p.SlotName(s) + " is used before it is filled"
+			case filled[s] == byHost && r.side != Host:
+				return "slot " + p.SlotName(s) + " is used before it is passed"
+			}
+			return ""
 		}
 		if op.Flags&^r.flagMask() != 0 {
 			return fail("flags %#x", op.Flags)
@@ -54,8 +95,8 @@ func (p *Plan) Validate() error {
 			return fail("%s", why)
 		}
 		for _, s := range r.uses {
-			if !filled[s] {
-				return fail("slot %s is used before it is filled", p.SlotName(s))
+			if why := use(s); why != "" {
+				return fail("%s", why)
 			}
 		}
 		for j := range r.args {
@@ -63,25 +104,26 @@ func (p *Plan) Validate() error {
 			s := Slot(op.Num[a.at])
 			switch a.kind {
 			case argSlotIn, argSlotOpt:
-				if s != NoSlot && !filled[s] {
-					return fail("slot %s is used before it is filled", p.SlotName(s))
+				if s == NoSlot {
+					continue
+				}
+				if why := use(s); why != "" {
+					return fail("%s", why)
 				}
 			case argSlotOut:
-				if filled[s] {
-					return fail("slot %s is filled twice", p.SlotName(s))
+				if why := fill(s); why != "" {
+					return fail("%s", why)
 				}
-				if spawned && r.side == Host {
-					return fail("a host descriptor made after the spawn cannot be inherited")
-				}
-				filled[s] = true
 			}
 		}
 		for _, s := range r.fills {
-			if filled[s] {
-				return fail("slot %s is filled twice", p.SlotName(s))
+			if why := fill(s); why != "" {
+				return fail("%s", why)
 			}
-			filled[s] = true
 		}
+	}
+	if passes > 0 && (!passed || count[OpFdPass] > 1) || passes > MaxPassed {
+		return fmt.Errorf("plan: %d descriptors to be passed by %d ops fd-pass, need at most %d by exactly 1", passes, count[OpFdPass], MaxPassed)
 	}
 	for _, c := range mandatory {
 		if count[c] != 1 {

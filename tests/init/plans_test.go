@@ -42,6 +42,7 @@ func fullPlan() *plan.Plan {
 		plan.UnitStart("linux.cgroupsPath", "system", "a.scope", []string{"/sys/fs/cgroup/pids/a"}, []string{"TasksMax=10"}, plan.FlagReady),
 		plan.GateOpen("process"),
 		plan.Spawn("linux.namespaces", allNamespaces|plan.NewUser, v2),
+		plan.FdPass(),
 		plan.StateSave("process"),
 		plan.FdSeal(3),
 		plan.CgroupJoin("linux.cgroupsPath", cg),

@@ -38,6 +38,7 @@ type box struct {
 	holdGate bool       // the test keeps the fifo open, as fifo
 	fifo     *os.File
 	weak     string // the path of another init, see weakened
+	passed   []int  // what the host has opened since the spawn
 	before   func() // called when the descriptors are open, before the init is started
 
 	pid  int
@@ -108,8 +109,15 @@ func (b *box) start() *box {
 	}
 	base := len(files)
 	files = append(files, uintptr(pair[1]), uintptr(planFile))
+	spawned := false
 	for i := range b.plan.Ops {
-		if fd := b.host(&b.plan.Ops[i]); fd >= 0 {
+		spawned = spawned || b.plan.Ops[i].Code == plan.OpSpawn
+		switch fd := b.host(&b.plan.Ops[i]); {
+		case fd < 0:
+		case spawned:
+			b.passed = append(b.passed, fd)
+			b.t.Cleanup(func() { unix.Close(fd) })
+		default:
 			defer unix.Close(fd)
 			files = append(files, uintptr(fd))
 		}
@@ -263,6 +271,20 @@ func (b *box) arrive(i int) {
 func (b *box) release(i int) {
 	b.t.Helper()
 	b.must("send", unix.Send(b.sync, []byte{byte(i), byte(i >> 8), byte(i >> 16), byte(i >> 24)}, unix.MSG_NOSIGNAL))
+}
+
+// pass lets the init past the fd-pass at op i, with these descriptors.
+func (b *box) pass(i int, fds ...int) {
+	b.t.Helper()
+	b.must("send", unix.Sendmsg(b.sync, []byte{byte(i), byte(i >> 8), byte(i >> 16), byte(i >> 24)}, unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL))
+}
+
+// beside appends ops to the phase of that name.
+func (b *box) beside(ops ...plan.Op) *box {
+	for _, op := range ops {
+		b.plan.AddBeside(op)
+	}
+	return b
 }
 
 // observed collects the ops whose failure a test has seen reported.

@@ -21,6 +21,7 @@ type opTest struct {
 var table = map[plan.Code]opTest{
 	plan.OpSyncArrive: {effect: syncArriveEffect, failure: syncArriveFailure, silent: "the socket is what the op failed at"},
 	plan.OpSyncAwait:  {effect: syncAwaitEffect, failure: syncAwaitFailure},
+	plan.OpFdPass:     {effect: fdPassEffect, failure: fdPassFailure},
 
 	plan.OpFdSeal:      {effect: fdSealEffect, failure: fdSealFailure},
 	plan.OpCgroupJoin:  {effect: cgroupJoinEffect, failure: cgroupJoinFailure},

@@ -1,0 +1,144 @@
+package specconv
+
+import (
+	"strings"
+
+	"github.com/tare-oci/tare/internal/plan"
+)
+
+// On cgroup v1 a container is in ten hierarchies or more, and making its directories
+// takes the host as long as the init takes to be executed and to make the first mounts.
+// So both are done at once, in a phase of its own: the process is spawned before those
+// cgroups are there, does what needs neither them nor the network namespace, and is then
+// passed what the host has opened meanwhile.
+//
+// What it does there is charged to the caller of the runtime. It is little and bounded,
+// and nothing of it is the container's choice: none of its programs runs, nothing is
+// copied, and no path of the host but the root is bound.
+
+// overlaps says that the plan has this phase.
+func (c *compiler) overlaps(s shape) bool {
+	switch {
+	case c.NoCgroup || c.SystemdCgroup || c.Facts.Cgroup.Unified: // there is nothing to wait for, or it is systemd
+		return false
+	case !c.privileged() || c.Facts.UserNS || !c.ns.isNew(plan.NewNS):
+		return false
+	case s.unshareU || s.joinU != nil || s.fork || s.time || len(s.after) > 0: // it is not yet who it will be
+		return false
+	}
+	for i := range c.Facts.Cgroup.Hierarchies {
+		if !c.Facts.Cgroup.Hierarchies[i].V2 {
+			return true
+		}
+	}
+	return false
+}
+
+// addHeld adds an op of the host that the process can be spawned before.
+func (c *compiler) addHeld(op plan.Op) {
+	if c.overlap {
+		c.held = append(c.held, op)
+		return
+	}
+	c.add(op)
+}
+
+// emitBeside emits the phase: what the host does in it, what the process does, and
+// where they meet.
+func (c *compiler) emitBeside(mounts []mount, devices []device) {
+	if !c.overlap {
+		return
+	}
+	c.beside = true
+	for _, op := range c.held {
+		c.add(op)
+	}
+	if c.Gate {
+		c.add(plan.GateOpen("process"))
+	}
+	c.emitFdSeal()
+	c.emitSession()
+	if !c.ns.isJoined(plan.NewUTS) {
+		c.emitNames()
+	}
+	c.emitTop()
+	for c.mounted < len(mounts) && c.alone(&mounts[c.mounted]) {
+		c.mounted++
+	}
+	c.emitMounts(mounts[:c.mounted])
+	if c.stay(devices, mounts[c.mounted:]) {
+		c.deviced = true
+		c.emitDevices(devices, mounts)
+	}
+	if len(c.hooks().CreateContainer) == 0 { // which still have all capabilities
+		c.bounded = true
+		c.caps = c.readCaps()
+		c.add(plan.CapsBound("process.capabilities.bounding", c.caps.bounding))
+	}
+	c.add(plan.FdPass())
+	c.beside = false
+	c.add(plan.StateSave("process"))
+}
+
+// stay says that no mount which is still to come covers a device, or changes what it
+// lies in.
+func (c *compiler) stay(devices []device, later []mount) bool {
+	for i := range later {
+		at := later[i].at
+		if at == "/dev" {
+			return false
+		}
+		for j := range devices {
+			if d := devices[j].at; d == at || strings.HasPrefix(d, at+"/") {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// alone says that a mount needs nothing but the namespaces that the process is
+// cloned into.
+func (c *compiler) alone(n *mount) bool {
+	if n.bind || n.opt.remount || n.opt.copyUp || n.tree != plan.NoSlot || n.opt.rattr != (attrs{}) {
+		return false
+	}
+	switch n.spec.Type {
+	case "proc", "tmpfs", "devpts":
+		return true
+	case "mqueue":
+		return !c.ns.isJoined(plan.NewIPC)
+	}
+	return false
+}
+
+// emitFdSeal is the first thing that the process does.
+func (c *compiler) emitFdSeal() {
+	if !c.sealed {
+		c.sealed = true
+		c.add(plan.FdSeal(3 + c.PreserveFDs))
+	}
+}
+
+// emitSession gives the process a session and a keyring of its own.
+func (c *compiler) emitSession() {
+	if c.led {
+		return
+	}
+	c.led = true
+	c.add(plan.Session())
+	if !c.NoNewKeyring {
+		c.emitKeyLabel()
+		c.add(plan.Keyring("_ses." + c.ID))
+	}
+}
+
+// emitTop makes the root a mount, and opens what later ops use.
+func (c *compiler) emitTop() {
+	if c.topped {
+		return
+	}
+	c.topped = true
+	c.emitRootBind()
+	c.emitHandles()
+}
