@@ -64,7 +64,10 @@ func TestThread(t *testing.T) {
 	}
 }
 
-var garbage []byte
+var (
+	garbage []byte
+	word    byte
+)
 
 // The list ends where a call fails, and a result can be an argument.
 func TestThreadFails(t *testing.T) {
@@ -191,9 +194,8 @@ func TestBegin(t *testing.T) {
 		err     syscall.Errno
 	}{{"/bin/true", 0, -1, 0}, {"/nonexistent/program", 127, 1, syscall.ENOENT}} {
 		m := &aside.Memory{}
-		word := make([]byte, 1)
 		calls := []aside.Call{
-			{NR: unix.SYS_READ, Args: [6]uintptr{uintptr(p[0]), uintptr(unsafe.Pointer(&word[0])), 1}}, // until we write
+			{NR: unix.SYS_READ, Args: [6]uintptr{uintptr(p[0]), uintptr(unsafe.Pointer(&word)), 1}}, // until we write
 			{NR: unix.SYS_EXECVE, Args: [6]uintptr{m.String(c.program), m.List("true"), m.List()}},
 		}
 		pid, child, e := aside.Begin(0, -1, 0, calls)
