@@ -245,8 +245,8 @@ HANDLER(mount_bind)
 		tree = mine;
 	}
 	/* A missing target is made of the kind that its source is. */
-	struct stat st;
-	int r = sys_fstat(tree, &st);
+	struct stat st = {.st_mode = S_IFDIR};
+	int r = op->flags & FLAG_MAKE_FILE ? sys_fstat(tree, &st) : 0;
 	if (r < 0)
 		return fail(c, STEP_FSTAT, r);
 	struct op how = *op;
