@@ -121,18 +121,8 @@ func (h *host) startInit(exe, base int, files []uintptr, flags uint64, group, ti
 		calls = append(calls, aside.Call{NR: unix.SYS_PRLIMIT64, Args: [6]uintptr{0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(was))}})
 	}
 	calls = append(calls, aside.Call{NR: unix.SYS_EXECVE, Args: [6]uintptr{m.String(path), m.List(argv...), m.List()}}) // no environment
-	var (
-		pid, failed int
-		e           aside.Errno
-	)
 	syscall.ForkLock.Lock()
-	if h.beside {
-		h.memory = m
-		failed = -1
-		pid, h.born, e = aside.Begin(flags, group, tid, calls)
-	} else {
-		pid, failed, e = aside.Spawn(flags, group, tid, calls)
-	}
+	pid, failed, e := h.clone(flags, group, tid, calls, m)
 	syscall.ForkLock.Unlock()
 	runtime.KeepAlive(m)
 	if e == 0 {
@@ -151,6 +141,17 @@ func (h *host) startInit(exe, base int, files []uintptr, flags uint64, group, ti
 	}
 	sys := &syscall.SysProcAttr{Cloneflags: uintptr(flags), UseCgroupFD: group >= 0, CgroupFD: group}
 	return syscall.ForkExec(path, argv, &syscall.ProcAttr{Env: []string{}, Files: files, Sys: sys})
+}
+
+// clone waits for the execve, unless the init is to be at work beside; then a failure
+// of what m is for is found when the process has ended (unborn).
+func (h *host) clone(flags uint64, group, tid int, calls []aside.Call, m *aside.Memory) (pid, failed int, e aside.Errno) {
+	if !h.beside {
+		return aside.Spawn(flags, group, tid, calls)
+	}
+	h.memory = m
+	pid, h.born, e = aside.Begin(flags, group, tid, calls)
+	return pid, -1, e
 }
 
 // arrange gives files, which are all different from the numbers they get unless

@@ -16,10 +16,17 @@ import (
 // and nothing of it is the container's choice: none of its programs runs, nothing is
 // copied, and no path of the host but the root is bound.
 
+// begun is what is done early where the plan has this phase, and later where it has not.
+type begun struct {
+	seal, session, root, devices bool
+	bounding                     bool // of the capabilities, which are read
+	mounts                       int  // so many of them
+}
+
 // overlaps says that the plan has this phase.
 func (c *compiler) overlaps(s shape) bool {
 	switch {
-	case c.NoCgroup || c.SystemdCgroup || c.Facts.Cgroup.Unified: // there is nothing to wait for, or it is systemd
+	case c.NoCgroup || c.SystemdCgroup || c.Facts.Cgroup.Unified: // there is little to wait for, or it is systemd
 		return false
 	case !c.privileged() || c.Facts.UserNS || !c.ns.isNew(plan.NewNS):
 		return false
@@ -61,17 +68,17 @@ func (c *compiler) emitBeside(mounts []mount, devices []device) {
 	if !c.ns.isJoined(plan.NewUTS) {
 		c.emitNames()
 	}
-	c.emitTop()
-	for c.mounted < len(mounts) && c.alone(&mounts[c.mounted]) {
-		c.mounted++
+	c.emitRoot()
+	for c.done.mounts < len(mounts) && c.alone(&mounts[c.done.mounts]) {
+		c.done.mounts++
 	}
-	c.emitMounts(mounts[:c.mounted])
-	if c.stay(devices, mounts[c.mounted:]) {
-		c.deviced = true
+	c.emitMounts(mounts[:c.done.mounts])
+	if c.stay(devices, mounts[c.done.mounts:]) {
+		c.done.devices = true
 		c.emitDevices(devices, mounts)
 	}
 	if len(c.hooks().CreateContainer) == 0 { // which still have all capabilities
-		c.bounded = true
+		c.done.bounding = true
 		c.caps = c.readCaps()
 		c.add(plan.CapsBound("process.capabilities.bounding", c.caps.bounding))
 	}
@@ -114,18 +121,18 @@ func (c *compiler) alone(n *mount) bool {
 
 // emitFdSeal is the first thing that the process does.
 func (c *compiler) emitFdSeal() {
-	if !c.sealed {
-		c.sealed = true
+	if !c.done.seal {
+		c.done.seal = true
 		c.add(plan.FdSeal(3 + c.PreserveFDs))
 	}
 }
 
 // emitSession gives the process a session and a keyring of its own.
 func (c *compiler) emitSession() {
-	if c.led {
+	if c.done.session {
 		return
 	}
-	c.led = true
+	c.done.session = true
 	c.add(plan.Session())
 	if !c.NoNewKeyring {
 		c.emitKeyLabel()
@@ -133,12 +140,12 @@ func (c *compiler) emitSession() {
 	}
 }
 
-// emitTop makes the root a mount, and opens what later ops use.
-func (c *compiler) emitTop() {
-	if c.topped {
+// emitRoot makes the root a mount, and opens what later ops use.
+func (c *compiler) emitRoot() {
+	if c.done.root {
 		return
 	}
-	c.topped = true
+	c.done.root = true
 	c.emitRootBind()
 	c.emitHandles()
 }

@@ -110,11 +110,7 @@ type compiler struct {
 	overlap        bool         // there is a phase beside
 	beside         bool         // what is emitted belongs to it
 	held           []plan.Op    // what the host does in it
-	sealed, led    bool         // its descriptors are; it leads its session
-	topped         bool         // the root is a mount of its own
-	deviced        bool         // /dev is filled
-	bounded        bool         // caps is read, and the bounding set is what it shall be
-	mounted        int          // so many mounts are done
+	done           begun
 }
 
 // Compile turns a config into a plan. The error is a *field.Invalid with one
@@ -195,9 +191,9 @@ func compile(in Input) *compiler {
 	c.emitNames()
 
 	// mounts, devices: the tree is built inside the root, which is not yet "/".
-	c.emitTop()
-	c.emitMounts(mounts[c.mounted:])
-	if !c.deviced {
+	c.emitRoot()
+	c.emitMounts(mounts[c.done.mounts:])
+	if !c.done.devices {
 		c.emitDevices(devices, mounts)
 	}
 

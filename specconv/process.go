@@ -67,7 +67,7 @@ func (c *compiler) emitOomScore() {
 // runtimes: a mistyped name must not make a directory of root's.
 func (c *compiler) emitLock(makeCwd bool) {
 	p := c.Spec.Process
-	if !c.bounded {
+	if !c.done.bounding {
 		c.caps = c.readCaps()
 	}
 	caps := c.caps
@@ -86,7 +86,7 @@ func (c *compiler) emitLock(makeCwd bool) {
 		caps.permitted |= 1 << bit
 		caps.effective |= 1 << bit
 	}
-	if !c.bounded {
+	if !c.done.bounding {
 		c.add(plan.CapsBound("process.capabilities.bounding", caps.bounding))
 	}
 	env := lastValues(p.Env)
