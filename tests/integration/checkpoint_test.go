@@ -202,6 +202,26 @@ func TestRestoreFails(t *testing.T) {
 	b.nothingLeft()
 }
 
+// TestRestoreLinks: what is mounted below an absolute link of the root is there again,
+// in a root in which its place is missing.
+func TestRestoreLinks(t *testing.T) {
+	b := countingBox(t, mount("/var/run/secrets", "tmpfs", "tmpfs", "size=64k"))
+	for _, d := range []string{"run", "var"} {
+		b.must(os.MkdirAll(b.rootfs+"/"+d, 0o755))
+	}
+	b.must(os.Symlink("/run", b.rootfs+"/var/run"))
+	b.launch()
+	n := b.counts(1)
+	b.ok("exec", b.id, "/bin/sh", "-c", "echo kept >/run/secrets/file")
+	b.checkpoint()
+	b.must(os.Remove(b.rootfs + "/run/secrets"))
+	b.restore()
+	b.counts(n)
+	expect(t, "output of exec", b.ok("exec", b.id, "/bin/cat", "/var/run/secrets/file").Stdout, "kept\n")
+	b.kill("KILL")
+	b.remove()
+}
+
 // TestCheckpointStatus: only what runs can be written down.
 func TestCheckpointStatus(t *testing.T) {
 	b := countingBox(t)
