@@ -182,11 +182,19 @@ func TestCheckpointLeaveRunning(t *testing.T) {
 }
 
 // TestRestoreFails: nothing is left, and the images are as good as before.
+// What is mounted below an absolute link of the root is there again, in a root in
+// which its place is missing.
 func TestRestoreFails(t *testing.T) {
-	b := countingBox(t)
+	b := countingBox(t, mount("/var/run/secrets", "tmpfs", "tmpfs", "size=64k"))
+	for _, d := range []string{"run", "var"} {
+		b.must(os.MkdirAll(b.rootfs+"/"+d, 0o755))
+	}
+	b.must(os.Symlink("/run", b.rootfs+"/var/run"))
 	b.launch()
 	n := b.counts(2)
+	b.ok("exec", b.id, "/bin/sh", "-c", "echo kept >/run/secrets/file")
 	b.checkpoint()
+	b.must(os.Remove(b.rootfs + "/run/secrets"))
 	b.refused([]string{"restore failed: criu restore: "}, "restore", "--detach", "--bundle", b.bundle, "--image-path", b.dir, b.id)
 	b.nothingLeft()
 	b.must(os.Rename(b.dir+"/ro", b.dir+"/gone")) // a source that is not there any more
@@ -195,31 +203,13 @@ func TestRestoreFails(t *testing.T) {
 	b.must(os.Rename(b.dir+"/gone", b.dir+"/ro"))
 	b.restore()
 	n = b.counts(n)
+	expect(t, "output of exec", b.ok("exec", b.id, "/bin/cat", "/var/run/secrets/file").Stdout, "kept\n")
 	b.refused([]string{"container with given ID already exists"}, "restore", "--detach", "--bundle", b.bundle, "--image-path", b.images(), b.id)
 	b.counts(n)
 	b.kill("KILL")
 	b.remove()
+	b.must(os.Remove(b.rootfs + "/run/secrets")) // made as by create
 	b.nothingLeft()
-}
-
-// TestRestoreLinks: what is mounted below an absolute link of the root is there again,
-// in a root in which its place is missing.
-func TestRestoreLinks(t *testing.T) {
-	b := countingBox(t, mount("/var/run/secrets", "tmpfs", "tmpfs", "size=64k"))
-	for _, d := range []string{"run", "var"} {
-		b.must(os.MkdirAll(b.rootfs+"/"+d, 0o755))
-	}
-	b.must(os.Symlink("/run", b.rootfs+"/var/run"))
-	b.launch()
-	n := b.counts(1)
-	b.ok("exec", b.id, "/bin/sh", "-c", "echo kept >/run/secrets/file")
-	b.checkpoint()
-	b.must(os.Remove(b.rootfs + "/run/secrets"))
-	b.restore()
-	b.counts(n)
-	expect(t, "output of exec", b.ok("exec", b.id, "/bin/cat", "/var/run/secrets/file").Stdout, "kept\n")
-	b.kill("KILL")
-	b.remove()
 }
 
 // TestCheckpointStatus: only what runs can be written down.
