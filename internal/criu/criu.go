@@ -113,6 +113,8 @@ type Events struct {
 	Namespaces func(pid int) error
 	// Restored: all processes are there, and stand still.
 	Restored func(pid int) error
+	// Resuming: they go on next, and CRIU starts nothing any more.
+	Resuming func() error
 	// Terminal: the other end of the container's terminal, which the callee owns.
 	Terminal func(fd int) error
 }
@@ -165,6 +167,8 @@ func (e *Events) tell(script string, pid, fd int) error {
 		return e.Namespaces(pid)
 	case script == "post-restore" && e.Restored != nil:
 		return e.Restored(pid)
+	case script == "pre-resume" && e.Resuming != nil:
+		return e.Resuming()
 	}
 	closeFD(fd)
 	return nil

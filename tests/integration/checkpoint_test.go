@@ -212,9 +212,10 @@ func TestRestoreFails(t *testing.T) {
 	b.nothingLeft()
 }
 
-// TestCheckpointStatus: only what runs can be written down.
+// TestCheckpointStatus: only what runs can be written down. The limit of processes has
+// room for the container's alone: CRIU's beside them are not counted against it.
 func TestCheckpointStatus(t *testing.T) {
-	b := countingBox(t)
+	b := countingBox(t, func(s *specs.Spec) { s.Linux.Resources.Pids.Limit = ptr(int64(2)) })
 	b.create()
 	b.refused([]string{"container cannot be checkpointed in created state"}, "checkpoint", b.id)
 	b.start()
@@ -224,6 +225,8 @@ func TestCheckpointStatus(t *testing.T) {
 	b.reap()
 	b.restore()
 	expect(t, "status", b.status(), "running")
+	_, pids := b.limitsOf()
+	expect(t, "pids limit", pids, "2")
 	b.counts(n)
 	b.kill("KILL")
 	b.refused([]string{"container cannot be checkpointed in stopped state"}, "checkpoint", b.id)
@@ -351,6 +354,7 @@ func TestCheckpointSystemd(t *testing.T) {
 	b := systemdBox(t)
 	c := countingBox(t)
 	b.spec, b.spec.Linux.CgroupsPath = c.spec, ""
+	b.spec.Linux.Resources.Pids.Limit = ptr(int64(2)) // no room for CRIU's, as in TestCheckpointStatus
 	b.shellOf(counting)
 	for _, d := range []string{"data", "ro", "scratch"} {
 		b.must(os.MkdirAll(b.rootfs+"/"+d, 0o755))
@@ -374,10 +378,12 @@ func TestCheckpointSystemd(t *testing.T) {
 	expect(t, "cgroups after restore", readText(t, "/proc/"+strconv.Itoa(b.pid)+"/cgroup"), before)
 	inCgroup(t, b.pid, "/system.slice/"+unit)
 	memory := "MemoryLimit" // what systemd calls it for cgroup v1
+	pids := "/sys/fs/cgroup/pids/system.slice/" + unit
 	if unifiedOnly() {
-		memory = "MemoryMax"
+		memory, pids = "MemoryMax", "/sys/fs/cgroup/system.slice/"+unit
 	}
-	shows(t, unit, map[string]string{"ActiveState": "active", "TasksMax": "33", memory: "67108864"})
+	expect(t, "pids limit", strings.TrimSpace(readText(t, pids+"/pids.max")), "2")
+	shows(t, unit, map[string]string{"ActiveState": "active", "TasksMax": "2", memory: "67108864"})
 	b.kill("KILL")
 	b.remove()
 	unknown(t, unit)
