@@ -176,7 +176,7 @@ network: all ## run only the tests of the network hook (as root)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s) each
-	@scripts/fuzz.sh $(FUZZTIME)
+	@scripts/fuzz.sh $(FUZZTIME) $(FUZZPROFILES)
 
 .PHONY: demo
 demo: ## install what is missing, build, and show a container beside its host (as root)

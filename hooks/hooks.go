@@ -25,6 +25,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/internal/sys"
 )
 
 // ownVariable begins what the front tells the whole (package whole).
@@ -104,7 +106,7 @@ func Run(kind string, index int, h *specs.Hook, in *Setting) error {
 	} else if len(h.Env) == 0 {
 		cmd.Env = []string{}
 	}
-	if err := cmd.Start(); err != nil {
+	if err := sys.AsCaller(cmd.Start); err != nil {
 		out.close()
 		var pe *os.PathError
 		if errors.As(err, &pe) {

@@ -3,6 +3,7 @@ package hooks
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -200,5 +201,32 @@ func TestChildrenThatKeepTheOutput(t *testing.T) {
 	h := specs.Hook{Path: script(t, "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exit 4")}
 	if err := Run("poststop", 1, &h, &Setting{Dir: "/"}); err == nil || !strings.HasSuffix(err.Error(), "line 19998\nline 19999") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestCallersSlack: in a program that begins as tare does, with other timer slack for
+// its threads, every hook has that of the program's caller.
+func TestCallersSlack(t *testing.T) {
+	dir := t.TempDir()
+	build := exec.Command("go", "build", "-ldflags=-E tare_entry", "-o", dir+"/slack", "./testdata/slack")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	cmd := exec.Command(dir+"/slack", dir+"/out")
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=8")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	got, err := os.ReadFile(dir + "/out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := os.ReadFile("/proc/self/timerslack_ns")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != strings.Repeat(string(own), 16) {
+		t.Errorf("slack of the hooks:\n%swant %s of each", got, own)
 	}
 }

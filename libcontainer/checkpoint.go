@@ -3,6 +3,7 @@
 package libcontainer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -51,6 +52,22 @@ type CheckpointOptions struct {
 	StatusFile      *os.File // with LazyPages: a byte is written when memory is served; nil for none
 	TCPSkipInFlight bool
 	LinkRemap       bool
+	// Cancel may be closed to give it up: the error is ErrInterrupted, unless CRIU
+	// was past the point up to which it can undo its work. A nil one never is.
+	Cancel <-chan struct{}
+}
+
+// ErrInterrupted says that a checkpoint was given up.
+var ErrInterrupted = errors.New("interrupted: the container is as it was")
+
+// interrupted is ErrInterrupted once Cancel is closed.
+func (o *CheckpointOptions) interrupted() error {
+	select {
+	case <-o.Cancel:
+		return ErrInterrupted
+	default:
+		return nil
+	}
 }
 
 // The files in the image directory that are not CRIU's, and those of its logs.
@@ -155,7 +172,7 @@ func checkpoint(rec *state.Record, o *CheckpointOptions) error {
 	}
 	// Before the processes are gone, because it may fail.
 	if err = writeStreams(o.ImageDir, streams); err == nil {
-		err = s.Do(kind, opts, criu.Events{})
+		err = s.Do(kind, opts, criu.Events{Step: o.interrupted})
 	}
 	if ended := s.Close(); err == nil && ended != nil && !o.PreDump {
 		err = fmt.Errorf("criu: %w", ended)
@@ -176,11 +193,12 @@ func (o *CheckpointOptions) dumpStill(rec *state.Record, spec *specs.Spec, statu
 	if err != nil || status == Paused {
 		return o.dump(rec, spec)
 	}
-	if err := cgroup.Freeze(g.Mount, g.Path, time.Now().Add(freezeWait), nil); err != nil {
-		return nil, nil, err
+	if err := cgroup.Freeze(g.Mount, g.Path, time.Now().Add(freezeWait), o.Cancel); err != nil {
+		return nil, nil, cmp.Or(o.interrupted(), err)
 	}
 	opts, streams, err := o.dump(rec, spec)
-	return opts, streams, errors.Join(err, cgroup.Thaw(g.Mount, g.Path, time.Now().Add(freezeWait)))
+	err = errors.Join(cmp.Or(o.interrupted(), err), cgroup.Thaw(g.Mount, g.Path, time.Now().Add(freezeWait)))
+	return opts, streams, err
 }
 
 // dump is the request, and the names of the standard streams.

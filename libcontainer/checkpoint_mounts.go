@@ -3,8 +3,6 @@
 package libcontainer
 
 import (
-	"fmt"
-	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -101,7 +99,7 @@ func placeIn(pid int, at string, points []mountPoint) string {
 		return ""
 	}
 	defer unix.Close(root)
-	fd, err := unix.Openat2(root, at, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
+	fd, err := openInRoot(root, at)
 	if err != nil {
 		return ""
 	}
@@ -147,60 +145,6 @@ func sourcesOutside(rec *state.Record, spec *specs.Spec) []*criu.Mount {
 		}
 	}
 	return out
-}
-
-// makeTargets makes what CRIU mounts on and does not make itself: create does so
-// too, but the root may be a new one.
-func makeTargets(rootfs, bundle string, mounts []specs.Mount) error {
-	root, err := os.OpenRoot(rootfs)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	for i := range mounts {
-		m := &mounts[i]
-		at := strings.TrimPrefix(path.Clean("/"+m.Destination), "/")
-		if at == "" || below(at, mounts[:i]) {
-			continue
-		}
-		if _, err := root.Lstat(at); err == nil {
-			continue
-		}
-		if source, ok := specconv.BindSource(bundle, m); ok {
-			if st, err := os.Stat(source); err == nil && !st.IsDir() {
-				if err = makeFile(root, at); err != nil {
-					return fmt.Errorf("mounts[%d].destination %q: %w", i, m.Destination, err)
-				}
-				continue
-			}
-		}
-		if err := root.MkdirAll(at, 0o755); err != nil {
-			return fmt.Errorf("mounts[%d].destination %q: %w", i, m.Destination, err)
-		}
-	}
-	return nil
-}
-
-func makeFile(root *os.Root, at string) error {
-	if err := root.MkdirAll(path.Dir(at), 0o755); err != nil {
-		return err
-	}
-	f, err := root.OpenFile(at, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	return f.Close()
-}
-
-// below says that a path lies on an earlier mount, whose content CRIU restores or
-// the host has.
-func below(at string, mounts []specs.Mount) bool {
-	for i := range mounts {
-		if strings.HasPrefix("/"+at, path.Clean("/"+mounts[i].Destination)+"/") {
-			return true
-		}
-	}
-	return false
 }
 
 // namespace is one that is not the container's own, which CRIU is to leave alone.

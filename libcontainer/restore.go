@@ -17,6 +17,7 @@ import (
 	"github.com/tare-oci/tare/internal/cgroup"
 	"github.com/tare-oci/tare/internal/console"
 	"github.com/tare-oci/tare/internal/criu"
+	"github.com/tare-oci/tare/internal/facts"
 	"github.com/tare-oci/tare/internal/plan"
 	"github.com/tare-oci/tare/internal/rdt"
 	"github.com/tare-oci/tare/internal/state"
@@ -80,7 +81,7 @@ func (r *Runtime) restore(o *RestoreOptions) (*Container, error) {
 	}
 	h := newHost(res.Plan, rec, &o.CreateOptions)
 	h.systemd = systemd
-	s := &restoring{host: h, o: o, spec: spec, root: r.root}
+	s := &restoring{host: h, o: o, spec: spec, root: r.root, trees: f.Cgroup.Hierarchies}
 	if err := s.run(); err != nil {
 		if s.terminal != nil {
 			s.terminal.Close()
@@ -101,6 +102,9 @@ type restoring struct {
 	spec      *specs.Spec
 	root      string // the state directory
 	container int    // the container's process, once CRIU has made it
+	criu      int    // CRIU's own
+	late      []int  // of the plan's ops, the limits of processes
+	trees     []facts.Hierarchy
 	terminal  *os.File
 }
 
@@ -142,15 +146,20 @@ func (s *restoring) run() (err error) {
 		return err
 	}
 	defer session.Close()
-	if err := s.prepareFor(session.Pid()); err != nil {
+	s.criu = session.Pid()
+	if err := s.prepareFor(s.criu); err != nil {
 		return err
 	}
 	if s.o.ManageCgroups != "ignore" {
-		opts.CgRoot = cgroupRoots(session.Pid())
+		opts.CgRoot = cgroupRoots(s.criu)
 	}
-	err = session.Do(criu.Restore, opts, criu.Events{Namespaces: s.hooks, Restored: s.restored, Terminal: s.takeTerminal})
+	err = session.Do(criu.Restore, opts, criu.Events{Namespaces: s.hooks, Restored: s.restored, Resuming: s.resuming, Terminal: s.takeTerminal})
 	if err == nil && s.container == 0 {
 		err = errors.New("criu has said nothing of the process that it has made")
+	}
+	if err == nil {
+		_ = session.Close() // it has answered: how it ends changes nothing
+		err = s.limitProcesses()
 	}
 	return criu.Explain(err, filepath.Join(s.o.WorkDir, restoreLog))
 }
@@ -209,7 +218,13 @@ func (s *restoring) prepareFor(pid int) error {
 			if op.Code == plan.OpFdPass || !s.plan.Passes() {
 				err = s.enterCgroups(pid)
 			}
-		case plan.OpCgroupMake, plan.OpCgroupWrite, plan.OpUnitStart, plan.OpDeviceFilter, plan.OpCgroupOwner, plan.OpRdtGroup, plan.OpRdtSchema:
+		case plan.OpCgroupWrite:
+			if _, file, _ := op.CgroupWriteArgs(); file == pidsLimit {
+				err = s.postpone(i, op)
+			} else {
+				err = s.do(i, op)
+			}
+		case plan.OpCgroupMake, plan.OpUnitStart, plan.OpDeviceFilter, plan.OpCgroupOwner, plan.OpRdtGroup, plan.OpRdtSchema:
 			err = s.do(i, op)
 		case plan.OpRdtJoin:
 			err = rdt.Join(op.RdtJoinArgs(), pid)
@@ -218,6 +233,50 @@ func (s *restoring) prepareFor(pid int) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// pidsLimit is the file of a cgroup's limit of processes.
+const pidsLimit = "pids.max"
+
+// postpone leaves a limit of processes for later: CRIU is in the container's cgroups
+// while it makes its processes, with helpers of its own. systemd has set the limit with
+// the unit.
+func (s *restoring) postpone(i int, op *plan.Op) error {
+	s.late = append(s.late, i)
+	if !s.o.SystemdCgroup {
+		return nil
+	}
+	dir, file, _ := op.CgroupWriteArgs()
+	return s.limits.Write(dir, file, "max")
+}
+
+// resuming sets the limits of processes while the container's stand still and CRIU
+// makes no more. CRIU itself would be counted, so it goes back to where tare is; where
+// no process may be moved to (a v2 cgroup that passes controllers on), the limits wait
+// until it has ended.
+func (s *restoring) resuming() error {
+	for _, i := range s.late {
+		dir, _, _ := s.plan.Ops[i].CgroupWriteArgs()
+		for j := range s.trees {
+			h := &s.trees[j]
+			if below(dir, []string{h.Mount}) && cgroup.Write(h.Mount+h.Own, "cgroup.procs", strconv.Itoa(s.criu)) != nil {
+				return nil
+			}
+		}
+	}
+	return s.limitProcesses()
+}
+
+// limitProcesses sets what postpone has left.
+func (s *restoring) limitProcesses() error {
+	for _, i := range s.late {
+		op := &s.plan.Ops[i]
+		if err := s.do(i, op); err != nil && !op.Has(plan.FlagIgnore) {
+			return err
+		}
+	}
+	s.late = nil
 	return nil
 }
 

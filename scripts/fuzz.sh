@@ -1,8 +1,10 @@
 #!/bin/bash
-# fuzz.sh TIME: runs every fuzz target of the tree for TIME, one after the other.
+# fuzz.sh TIME [PROFILES]: runs every fuzz target of the tree for TIME, one after the other.
+# With PROFILES, FuzzProfile tries that many seeds instead, always the same.
 set -euo pipefail
 
 time=$1
+profiles=${2:-}
 cd "$(dirname "$0")/.."
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
@@ -26,6 +28,11 @@ fuzz() {
 
 while IFS=: read -r file target; do
 	dir=$(dirname "$file")
+	if [ "$target" = FuzzProfile ] && [ -n "$profiles" ]; then
+		echo "fuzz: $dir $target, $profiles seeds"
+		PROFILES=$profiles go test "./$dir" -run '^FuzzProfile$' -count=1
+		continue
+	fi
 	echo "fuzz: $dir $target for $time"
 	fuzz "$dir" "$target"
 done < <(grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed -e 's,^\./,,' -e 's/:func /:/' | grep -v '^build/' | sort)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tare-oci/tare/hooks/network/proxy"
 	"github.com/tare-oci/tare/hooks/network/record"
+	"github.com/tare-oci/tare/internal/sys"
 )
 
 func (e *Engine) proxyFile(key string) string { return filepath.Join(e.StateDir, "proxy", key) }
@@ -56,7 +57,7 @@ func (w *work) startProxy() error {
 	cmd.Stdin, cmd.Stdout = strings.NewReader(string(data)), ready
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Env, cmd.Dir = []string{}, "/"
-	if err := cmd.Start(); err != nil {
+	if err := sys.AsCaller(cmd.Start); err != nil {
 		return fmt.Errorf("userland proxy: %w", err)
 	}
 	dead := make(chan error, 1)

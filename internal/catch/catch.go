@@ -62,6 +62,13 @@ func Once(signals ...syscall.Signal) error { return set(signals, handled(saReset
 // Each catches signals whenever they come. Open comes first.
 func Each(signals ...syscall.Signal) error { return set(signals, handled(0)) }
 
+// Ignored tells whether a signal is ignored, as nohup(1) has SIGHUP.
+func Ignored(s syscall.Signal) bool {
+	var act sigaction
+	_, _, e := syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(s), 0, uintptr(unsafe.Pointer(&act)), 8, 0, 0)
+	return e == 0 && act.handler == 1 // SIG_IGN
+}
+
 // Ignore ignores signals from now on.
 func Ignore(signals ...syscall.Signal) error { return set(signals, sigaction{handler: 1 /* SIG_IGN */}) }
 

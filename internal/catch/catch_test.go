@@ -130,3 +130,25 @@ func TestIgnore(t *testing.T) {
 		t.Errorf("signal 1 is not ignored: %v\n%s", err, status)
 	}
 }
+
+func TestIgnored(t *testing.T) {
+	const s = syscall.SIGUSR2
+	if Ignored(s) {
+		t.Error("ignored from the beginning")
+	}
+	if err := Ignore(s); err != nil {
+		t.Fatal(err)
+	}
+	if !Ignored(s) {
+		t.Error("ignored, and not seen to be")
+	}
+	if _, err := Open(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Each(s); err != nil {
+		t.Fatal(err)
+	}
+	if Ignored(s) {
+		t.Error("caught, and seen as ignored")
+	}
+}

@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tare-oci/tare/internal/catch"
 	"github.com/tare-oci/tare/libcontainer"
 )
 
+// runCheckpoint lets the container go on when it is interrupted while that stands still.
 func runCheckpoint(c *call) error {
 	ctr, err := c.container()
 	if err != nil {
@@ -33,6 +37,13 @@ func runCheckpoint(c *call) error {
 		if o.StatusFile, err = statusFile(f.int("status-fd")); err != nil {
 			return err
 		}
+	}
+	// It may take long: one that nohup(1) keeps from SIGHUP goes on.
+	ends := slices.DeleteFunc([]syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}, catch.Ignored)
+	if o.Cancel, err = interruptible(func() {
+		c.warn([]string{"interrupted: what CRIU has begun is undone first; once more ends " + c.program + " at once"})
+	}, ends...); err != nil {
+		return err
 	}
 	return ctr.Checkpoint(o)
 }

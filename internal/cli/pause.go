@@ -16,12 +16,22 @@ func runPause(c *call) error {
 	if err != nil {
 		return err
 	}
-	signals, err := catch.Open()
-	if err == nil {
-		err = catch.Once(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	}
+	cancel, err := interruptible(func() {}, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	if err != nil {
 		return err
+	}
+	return ctr.Pause(cancel)
+}
+
+// interruptible catches signals that end a command from outside, each once: the channel
+// is closed then, after tell.
+func interruptible(tell func(), by ...syscall.Signal) (<-chan struct{}, error) {
+	signals, err := catch.Open()
+	if err == nil {
+		err = catch.Once(by...)
+	}
+	if err != nil {
+		return nil, err
 	}
 	cancel := make(chan struct{})
 	entry.Parallel()
@@ -30,7 +40,8 @@ func runPause(c *call) error {
 			n, _ = unix.Poll([]unix.PollFd{{Fd: int32(signals), Events: unix.POLLIN}}, -1)
 			n = max(n, 0)
 		}
+		tell()
 		close(cancel)
 	}()
-	return ctr.Pause(cancel)
+	return cancel, nil
 }

@@ -107,10 +107,14 @@ func (s *Session) Pid() int { return s.cmd.Process.Pid }
 // Events are called when CRIU says how far it has come; each may be nil. An error
 // ends the request, and CRIU undoes what it has done.
 type Events struct {
+	// Step: before every other, and at each one that has no other.
+	Step func() error
 	// Namespaces: the first process is in its namespaces, which are still empty.
 	Namespaces func(pid int) error
 	// Restored: all processes are there, and stand still.
 	Restored func(pid int) error
+	// Resuming: they go on next, and CRIU starts nothing any more.
+	Resuming func() error
 	// Terminal: the other end of the container's terminal, which the callee owns.
 	Terminal func(fd int) error
 }
@@ -118,26 +122,30 @@ type Events struct {
 // Do makes a request and waits for its end.
 func (s *Session) Do(kind Kind, o *Options, e Events) error {
 	req := &rpc.CriuReq{Type: new(kind), Opts: o}
+	var failed error // of an event; what CRIU tells from then on is how it undoes its work
 	for {
 		if err := s.send(req); err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 		resp, fd, err := s.receive()
 		if err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 		if n := resp.GetNotify(); resp.GetType() == rpc.CriuReqType_NOTIFY && resp.GetSuccess() {
-			err := e.tell(n.GetScript(), int(n.GetPid()), fd)
-			req = &rpc.CriuReq{Type: new(rpc.CriuReqType_NOTIFY), NotifySuccess: new(err == nil)}
-			if err != nil {
-				_ = s.send(req)
-				_, _, _ = s.receive() // it has undone its work when it answers
-				return err
+			if failed == nil {
+				failed = e.tell(n.GetScript(), int(n.GetPid()), fd)
+				err = failed
+			} else {
+				closeFD(fd)
 			}
+			req = &rpc.CriuReq{Type: new(rpc.CriuReqType_NOTIFY), NotifySuccess: new(err == nil)}
 			continue
 		}
 		closeFD(fd)
-		if !resp.GetSuccess() {
+		switch {
+		case failed != nil && (kind == Restore || !resp.GetSuccess()):
+			return failed
+		case !resp.GetSuccess():
 			return &Error{Kind: kind, Errno: syscall.Errno(resp.GetCrErrno()), Message: strings.TrimSpace(resp.GetCrErrmsg())}
 		}
 		return nil
@@ -146,6 +154,12 @@ func (s *Session) Do(kind Kind, o *Options, e Events) error {
 
 // tell hands an event on. The descriptor is -1 if none came with it.
 func (e *Events) tell(script string, pid, fd int) error {
+	if e.Step != nil {
+		if err := e.Step(); err != nil {
+			closeFD(fd)
+			return err
+		}
+	}
 	switch {
 	case script == "orphan-pts-master" && fd >= 0 && e.Terminal != nil:
 		return e.Terminal(fd)
@@ -153,6 +167,8 @@ func (e *Events) tell(script string, pid, fd int) error {
 		return e.Namespaces(pid)
 	case script == "post-restore" && e.Restored != nil:
 		return e.Restored(pid)
+	case script == "pre-resume" && e.Resuming != nil:
+		return e.Resuming()
 	}
 	closeFD(fd)
 	return nil

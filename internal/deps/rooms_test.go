@@ -73,7 +73,7 @@ var rooms = map[string]room{
 	},
 	"hooks/network": {
 		why:   "the order in which the network hook does its work; every subject is in a room below",
-		own:   append([]string{"hooks/network/config", "hooks/network/record", "internal/version"}, netRooms...),
+		own:   append([]string{"hooks/network/config", "hooks/network/record", "internal/sys", "internal/version"}, netRooms...),
 		other: []string{blake2s, specs, xsys},
 	},
 	"hooks/network/cmd": {why: "flags, streams and exit codes of tare-net",
@@ -87,12 +87,13 @@ var rooms = map[string]room{
 	"hooks/network/link":         {why: "rtnetlink: links, addresses, routes", own: []string{"hooks/network/config", "hooks/network/netns"}, other: []string{blake2s, vlink, vlink + "/nl", xsys}},
 	"hooks/network/shape":        {why: "rtnetlink: queues, classes, filters", own: []string{"hooks/network/config", "hooks/network/netns"}, other: []string{vlink, vlink + "/nl", xsys}},
 	"hooks/network/proxy":        {why: "copies bytes between sockets", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{xsys}},
-	"hooks/network/cni":          {why: "the one room that knows libcni", own: []string{"hooks/network/config", "hooks/network/record"}, other: []string{"github.com/containernetworking/cni/libcni", "github.com/containernetworking/cni/pkg/invoke", "github.com/containernetworking/cni/pkg/types", "github.com/containernetworking/cni/pkg/types/100", "github.com/containernetworking/cni/pkg/version"}},
+	"hooks/network/cni":          {why: "the one room that knows libcni", own: []string{"hooks/network/config", "hooks/network/record", "internal/sys"}, other: []string{"github.com/containernetworking/cni/libcni", "github.com/containernetworking/cni/pkg/invoke", "github.com/containernetworking/cni/pkg/types", "github.com/containernetworking/cni/pkg/types/100", "github.com/containernetworking/cni/pkg/version"}},
 	"hooks/network/firewall":     {why: "says what rules are for, not how they are written", own: []string{"hooks/network/config"}},
 	"hooks/network/firewall/nft": {why: "nfnetlink", own: []string{"hooks/network/config", "hooks/network/firewall"}, other: []string{nftables, nftables + "/expr", nftables + "/binaryutil", nftables + "/userdata", xsys}},
 	"hooks/network/firewall/ipt": {why: "runs iptables", own: []string{"hooks/network/config", "hooks/network/firewall"}, other: []string{blake2s, "github.com/coreos/go-iptables/iptables", nftables}},
 	"hooks": {
 		why:   "it runs a program with the state on its stdin, and knows neither plans nor containers",
+		own:   []string{"internal/sys"},
 		other: []string{specs, xsys},
 	},
 
@@ -108,7 +109,7 @@ var rooms = map[string]room{
 	"internal/initproto": {why: "the bytes of one message; syscall is for Errno", std: pureAnd("syscall", "fmt")},
 	"internal/version":   {why: "reads what the linker has set", other: []string{specs}, std: []string{"runtime", "runtime/debug"}},
 
-	"internal/sys":       {why: "typed system calls, below everything else that makes them", other: []string{xsys}},
+	"internal/sys":       {why: "typed system calls, below everything else that makes them", own: []string{"internal/entry"}, other: []string{xsys}},
 	"internal/entry":     {why: "it is initialised before every package that does anything, because it imports none", std: []string{"runtime", "unsafe"}},
 	"internal/aside":     {why: "it is initialised before package syscall because it imports nothing of the standard library", own: []string{"internal/entry"}, std: []string{"unsafe"}},
 	"internal/catch":     {why: "a leaf: a signal handler and a pipe", std: []string{"os", "syscall", "unsafe"}},

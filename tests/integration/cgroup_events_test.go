@@ -2,14 +2,19 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // The form of events --stats, as engines decode it.
@@ -303,17 +308,35 @@ func TestEventsOOM(t *testing.T) {
 	}
 }
 
-// watching says that a process has an eventfd or inotify open.
+// watching says that `events` has told the kernel what it watches, and waits: in poll(2)
+// with an eventfd or inotify of its own open, or in read(2) of that, as runc does. An
+// eventfd alone says nothing: the Go runtime has one too, and ours is made first and
+// registered then.
 func watching(b *box) bool {
 	for _, pid := range children() {
 		cmdline, _ := os.ReadFile(procPath(pid, "cmdline"))
 		if !strings.Contains(string(cmdline), "events") || !strings.Contains(string(cmdline), b.id) {
 			continue
 		}
+		watches := map[string]bool{}
 		fds, _ := os.ReadDir(procPath(pid, "fd"))
 		for _, fd := range fds {
 			to, _ := os.Readlink(procPath(pid, "fd/"+fd.Name()))
-			if strings.Contains(to, "eventfd") || strings.Contains(to, "inotify") {
+			if n, err := strconv.Atoi(fd.Name()); err == nil && (strings.Contains(to, "eventfd") || strings.Contains(to, "inotify")) {
+				watches[fmt.Sprintf("%#x", n)] = true
+			}
+		}
+		calls, _ := filepath.Glob(procPath(pid, "task/*/syscall"))
+		for _, f := range calls {
+			text, _ := os.ReadFile(f) // "running" while it is in none
+			call := strings.Fields(string(text))
+			if len(call) < 2 || len(watches) == 0 {
+				continue
+			}
+			switch nr, _ := strconv.Atoi(call[0]); {
+			case nr == unix.SYS_PPOLL, nr == 7 && runtime.GOARCH == "amd64": // poll(2), which arm64 lacks
+				return true
+			case nr == unix.SYS_READ && watches[call[1]]:
 				return true
 			}
 		}

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"os"
+	"syscall"
 	"testing"
 )
 
@@ -46,4 +47,38 @@ func TestCheckpointRefused(t *testing.T) {
 	b.writeConfig()
 	b.refused([]string{`annotations["org.criu.config"]`, "/nowhere/criu.conf"}, "restore", "--bundle", b.bundle, "--image-path", images, b.id)
 	b.nothingLeft()
+}
+
+// TestCheckpointInterrupted: a container that stands still while it is looked at goes
+// on when the checkpoint is interrupted, and whoever did that is told so.
+func TestCheckpointInterrupted(t *testing.T) {
+	if !isTare {
+		t.Skip("the words are tare's")
+	}
+	b := newShellBox(t, counter)
+	fs := newStuckFS(b)
+	b.allow = append(b.allow, "stuck")
+	b.spec.Annotations = map[string]string{"org.criu.config": fs.at + "/file"} // which is looked for then
+	b.launch()
+	b.until("the first count", b.grows)
+	cmd, done := b.command("--criu", "false", "checkpoint", "--image-path", b.dir+"/images", b.id)
+	b.must(cmd.Start())
+	fs.await()
+	expect(t, "status", b.status(), "paused")
+	b.must(cmd.Process.Signal(syscall.SIGINT))
+	fs.end() // the call is one that nobody can interrupt
+	_ = cmd.Wait()
+	b.mustSay(done(), "checkpoint", "checkpoint failed: ") // of the signal or of the file, whichever is seen first
+	expect(t, "status", b.status(), "running")
+	b.until("the next count", b.grows)
+}
+
+// TestCheckpointOfDead: one that has died at its gate has stopped.
+func TestCheckpointOfDead(t *testing.T) {
+	b := newBox(t, prober("pause"))
+	b.create()
+	b.must(syscall.Kill(b.pid, syscall.SIGKILL))
+	b.wait()
+	b.refused([]string{"container cannot be checkpointed in stopped state"}, "checkpoint", "--image-path", b.dir+"/images", b.id)
+	b.remove()
 }

@@ -182,11 +182,19 @@ func TestCheckpointLeaveRunning(t *testing.T) {
 }
 
 // TestRestoreFails: nothing is left, and the images are as good as before.
+// What is mounted below an absolute link of the root is there again, in a root in
+// which its place is missing.
 func TestRestoreFails(t *testing.T) {
-	b := countingBox(t)
+	b := countingBox(t, mount("/var/run/secrets", "tmpfs", "tmpfs", "size=64k"))
+	for _, d := range []string{"run", "var"} {
+		b.must(os.MkdirAll(b.rootfs+"/"+d, 0o755))
+	}
+	b.must(os.Symlink("/run", b.rootfs+"/var/run"))
 	b.launch()
 	n := b.counts(2)
+	b.ok("exec", b.id, "/bin/sh", "-c", "echo kept >/run/secrets/file")
 	b.checkpoint()
+	b.must(os.Remove(b.rootfs + "/run/secrets"))
 	b.refused([]string{"restore failed: criu restore: "}, "restore", "--detach", "--bundle", b.bundle, "--image-path", b.dir, b.id)
 	b.nothingLeft()
 	b.must(os.Rename(b.dir+"/ro", b.dir+"/gone")) // a source that is not there any more
@@ -195,16 +203,19 @@ func TestRestoreFails(t *testing.T) {
 	b.must(os.Rename(b.dir+"/gone", b.dir+"/ro"))
 	b.restore()
 	n = b.counts(n)
+	expect(t, "output of exec", b.ok("exec", b.id, "/bin/cat", "/var/run/secrets/file").Stdout, "kept\n")
 	b.refused([]string{"container with given ID already exists"}, "restore", "--detach", "--bundle", b.bundle, "--image-path", b.images(), b.id)
 	b.counts(n)
 	b.kill("KILL")
 	b.remove()
+	b.must(os.Remove(b.rootfs + "/run/secrets")) // made as by create
 	b.nothingLeft()
 }
 
-// TestCheckpointStatus: only what runs can be written down.
+// TestCheckpointStatus: only what runs can be written down. The limit of processes has
+// room for the container's alone: CRIU's beside them are not counted against it.
 func TestCheckpointStatus(t *testing.T) {
-	b := countingBox(t)
+	b := countingBox(t, func(s *specs.Spec) { s.Linux.Resources.Pids.Limit = ptr(int64(2)) })
 	b.create()
 	b.refused([]string{"container cannot be checkpointed in created state"}, "checkpoint", b.id)
 	b.start()
@@ -214,6 +225,8 @@ func TestCheckpointStatus(t *testing.T) {
 	b.reap()
 	b.restore()
 	expect(t, "status", b.status(), "running")
+	_, pids := b.limitsOf()
+	expect(t, "pids limit", pids, "2")
 	b.counts(n)
 	b.kill("KILL")
 	b.refused([]string{"container cannot be checkpointed in stopped state"}, "checkpoint", b.id)
@@ -341,6 +354,7 @@ func TestCheckpointSystemd(t *testing.T) {
 	b := systemdBox(t)
 	c := countingBox(t)
 	b.spec, b.spec.Linux.CgroupsPath = c.spec, ""
+	b.spec.Linux.Resources.Pids.Limit = ptr(int64(2)) // no room for CRIU's, as in TestCheckpointStatus
 	b.shellOf(counting)
 	for _, d := range []string{"data", "ro", "scratch"} {
 		b.must(os.MkdirAll(b.rootfs+"/"+d, 0o755))
@@ -364,10 +378,12 @@ func TestCheckpointSystemd(t *testing.T) {
 	expect(t, "cgroups after restore", readText(t, "/proc/"+strconv.Itoa(b.pid)+"/cgroup"), before)
 	inCgroup(t, b.pid, "/system.slice/"+unit)
 	memory := "MemoryLimit" // what systemd calls it for cgroup v1
+	pids := "/sys/fs/cgroup/pids/system.slice/" + unit
 	if unifiedOnly() {
-		memory = "MemoryMax"
+		memory, pids = "MemoryMax", "/sys/fs/cgroup/system.slice/"+unit
 	}
-	shows(t, unit, map[string]string{"ActiveState": "active", "TasksMax": "33", memory: "67108864"})
+	expect(t, "pids limit", strings.TrimSpace(readText(t, pids+"/pids.max")), "2")
+	shows(t, unit, map[string]string{"ActiveState": "active", "TasksMax": "2", memory: "67108864"})
 	b.kill("KILL")
 	b.remove()
 	unknown(t, unit)

@@ -3,8 +3,12 @@ package integration
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // The front starts with a limit of open files, a timer slack and an environment
@@ -31,6 +35,36 @@ func TestEntryLeavesNoTrace(t *testing.T) {
 				t.Errorf("a hook's environment:\n%s", env)
 			}
 		})
+	}
+}
+
+// TestEntryHooksSlack: every hook has the timer slack of tare's caller, whichever of
+// the Go runtime's threads starts it.
+func TestEntryHooksSlack(t *testing.T) {
+	const slack = 77000 // nanoseconds
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+	if err == nil {
+		err = unix.Prctl(unix.PR_SET_TIMERSLACK, slack, 0, 0, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(before), 0, 0, 0) }()
+	b, shell, log := hookBox(t)
+	for _, kind := range []string{"createRuntime", "poststart", "poststop"} {
+		var hs []specs.Hook
+		for range 5 {
+			hs = append(hs, script(shell, log, `busybox cat /proc/$$/timerslack_ns >>$L/`+kind+`; busybox seq 20000`))
+		}
+		setHooks(b.spec, kind, hs...)
+	}
+	b.env = []string{"GOMAXPROCS=4", "PATH=/usr/bin:/bin"} // threads enough to change them
+	b.launch()
+	b.remove("--force")
+	for _, kind := range []string{"createRuntime", "poststart", "poststop"} {
+		expect(t, "slack of "+kind+" hooks", readLog(t, log, kind), strings.Repeat(fmt.Sprintln(slack), 5))
 	}
 }
 

@@ -158,10 +158,16 @@ func ownerOf(t *testing.T, pid int) int {
 // nobody else was there first.
 func TestRootlessStateRoot(t *testing.T) {
 	b := userBox(t)
+	// The directory is the same for everything that the user runs: a user whom no other
+	// run of these tests has, and nobody is.
+	own := 2_000_000 + os.Getpid()
+	b.user = &syscall.Credential{Uid: uint32(own), Gid: uint32(own)}
+	b.spec.Linux.UIDMappings, b.spec.Linux.GIDMappings = idMap(0, uint32(own), 1), idMap(0, uint32(own), 1)
+	b.ownAll(own)
 	b.noRoot = true
 	b.env = b.env[:1]
-	fallback := "/tmp/tare-" + strconv.Itoa(ordinary)
-	if _, err := os.Lstat("/run/user/" + strconv.Itoa(ordinary)); err == nil {
+	fallback := "/tmp/tare-" + strconv.Itoa(own)
+	if _, err := os.Lstat("/run/user/" + strconv.Itoa(own)); err == nil {
 		t.Skip("this host has a /run/user for the test's user")
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(fallback) })
@@ -176,7 +182,7 @@ func TestRootlessStateRoot(t *testing.T) {
 		"writable": func() error {
 			_ = os.Mkdir(fallback, 0o700)
 			_ = os.Chmod(fallback, 0o777)
-			return os.Chown(fallback, ordinary, ordinary)
+			return os.Chown(fallback, own, own)
 		},
 	} {
 		b.must(make())

@@ -244,7 +244,8 @@ func TestPidReuse(t *testing.T) {
 	victim := hold(b, 0)
 	record := b.root + "/" + b.id + ".json"
 	text := readText(t, record)
-	changed := strings.Replace(text, strconv.Itoa(b.pid), strconv.Itoa(victim.pid), 1)
+	pid := func(n int) string { return `"pid":` + strconv.Itoa(n) + "," } // ids and paths may have the same digits
+	changed := strings.Replace(text, pid(b.pid), pid(victim.pid), 1)
 	if changed == text {
 		t.Fatal("the record does not hold the pid")
 	}

@@ -33,7 +33,7 @@ var rings = []ring{
 	{"unit", "all packages; as root also those that touch the kernel", 12 * time.Minute, unit},
 	{"ops", "each operation alone, by the real init in fresh namespaces", 6 * time.Minute, goTest("./tests/ops/...")},
 	{"init", "the init built for a libc, with sanitizers, and held against the Go decoder", 6 * time.Minute, goTest("./tests/init/...")},
-	{"fuzz", "native fuzzing of what reads foreign bytes, a few seconds each", 6 * time.Minute, steps([]string{"make", "--no-print-directory", "-s", "fuzz", "FUZZTIME=8s"})},
+	{"fuzz", "native fuzzing of what reads foreign bytes, a few seconds each", 6 * time.Minute, steps([]string{"make", "--no-print-directory", "-s", "fuzz", "FUZZTIME=8s", "FUZZPROFILES=800"})},
 	{"integration", "the built tare from outside", 12 * time.Minute, goTest("-timeout=11m", "./tests/integration/...")},
 	{"vm", "the same in a virtual machine: systemd, cgroup v2 alone, AppArmor; cgroup v1; SELinux", 30 * time.Minute, testsOf(".", "go", "run", "./tests/vm")},
 	{"network", "tare-net under tare, runc and crun, in network namespaces of the tests", 15 * time.Minute, goTest("-timeout=14m", "./tests/network/...")},

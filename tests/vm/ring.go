@@ -43,8 +43,8 @@ type boot struct {
 const (
 	underV2 = "^Test(V2|Systemd|Rootless|CgroupsPath|CgroupParent|CgroupLimits|Device|Pids|Memory|TooSmall|Small|CPUSet|UpdateEffects|Events(Form|Network|Stream)|" +
 		"Kill(All|Paused|Forms)|PauseCreated|RemoveStuck|Masked|ReadonlyPaths|Sysctl$|UserNamespace|Maps|Idmap|ManyIdmaps|Busybox|Lifecycle|" +
-		"HookOrder|BindTargets|Remount|Overlay|OneTask|Seccomp|SingleNamespaces|Keyring|Exec(OutOfRoom|Cgroup|MovedCgroup|Labels|UserNamespace|ExitCodes|Posture)|Posture|" +
-		"Checkpoint|Restore)"
+		"HookOrder|BindTargets|Remount|Overlay|OneTask|Seccomp|SingleNamespaces|Keyring|Exec(OutOfRoom|Cgroup|MovedCgroup|Labels|UserNamespace|ExitCodes|Posture|Forwards)|Posture|" +
+		"Contract(Containerd|Questions|Conmon|Buildah|WordsOf(Exec|Cgroups))|CreateUnder|SpyNotices|Checkpoint|Restore)"
 	underV1 = "^Test(V1|Systemd|Cgroup|Device|Pids|Memory|TooSmall|Small|CPU(Quota|Set)|Net(Class|Prio)|Pause|Update(Flags|Effects|RollsBack)|StatsForm|Checkpoint(Systemd)?$)"
 )
 

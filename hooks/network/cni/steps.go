@@ -10,6 +10,7 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/tare-oci/tare/hooks/network/record"
+	"github.com/tare-oci/tare/internal/sys"
 )
 
 // steps runs plugins and keeps what each of them has printed. The library keeps
@@ -31,7 +32,11 @@ func (s *steps) ExecPlugin(ctx context.Context, path string, stdin []byte, env [
 	if slices.Contains(env, "CNI_COMMAND=DEL") {
 		stdin = withResult(stdin, s.k.Result)
 	}
-	out, err := s.DefaultExec.ExecPlugin(ctx, path, stdin, env)
+	var out []byte
+	err := sys.AsCaller(func() (err error) { // what a plugin leaves running has it too
+		out, err = s.DefaultExec.ExecPlugin(ctx, path, stdin, env)
+		return err
+	})
 	if err == nil && slices.Contains(env, "CNI_COMMAND=ADD") && json.Valid(out) {
 		s.k.Result = out
 		err = s.save()
