@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tare-oci/tare/internal/aside"
-	"github.com/tare-oci/tare/internal/entry"
 	"github.com/tare-oci/tare/internal/initbin"
 	"github.com/tare-oci/tare/internal/plan"
+	"github.com/tare-oci/tare/internal/sys"
 )
 
 // spawn starts the init: its descriptors are the standard streams, those to be
@@ -77,13 +77,13 @@ func (h *host) spawn(op *plan.Op) error {
 	tid := os.Getpid()
 	if h.locked {
 		tid = 0
-		ownSlack()
+		sys.OwnSlack()
 	}
 	pid, err := h.startInit(exe, base, files, flags, group, tid)
 	if err == syscall.ESRCH && !h.locked {
 		runtime.LockOSThread()
 		h.locked = true
-		ownSlack()
+		sys.OwnSlack()
 		pid, err = h.startInit(exe, base, files, flags, group, 0)
 	}
 	if err != nil {
@@ -101,14 +101,6 @@ func (h *host) spawn(op *plan.Op) error {
 func (h *host) ownCgroups() error {
 	h.rec.CgroupsMade = true
 	return h.rec.Begin()
-}
-
-// ownSlack gives the calling thread the timer slack of the runtime's caller, which the
-// container inherits; package entry has changed that of all threads but the main one.
-func ownSlack() {
-	if ns, changed := entry.Slack(); changed {
-		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(ns), 0, 0, 0) // fails for no number
-	}
 }
 
 // startInit clones a child with the namespaces of flags, born into a cgroup
@@ -139,8 +131,8 @@ func (h *host) startInit(exe, base int, files []uintptr, flags uint64, group, ti
 	if tid != 0 {
 		return 0, syscall.ESRCH // the fallback takes any thread
 	}
-	sys := &syscall.SysProcAttr{Cloneflags: uintptr(flags), UseCgroupFD: group >= 0, CgroupFD: group}
-	return syscall.ForkExec(path, argv, &syscall.ProcAttr{Env: []string{}, Files: files, Sys: sys})
+	attr := &syscall.SysProcAttr{Cloneflags: uintptr(flags), UseCgroupFD: group >= 0, CgroupFD: group}
+	return syscall.ForkExec(path, argv, &syscall.ProcAttr{Env: []string{}, Files: files, Sys: attr})
 }
 
 // clone waits for the execve, unless the init is to be at work beside; then a failure
