@@ -64,12 +64,13 @@ struct ctx {
 	u8 umask_set; /* identity has set the program's; until then it is 0, for exact modes */
 	u8 no_setattr; /* this kernel has no mount_setattr(2) */
 
+	ulong page; /* size, in bytes; 0 if the kernel has not said */
 	struct report report;
 	char base[256]; /* of open_parent */
 	int slots[PLAN_MAX_SLOTS];
 	char home[PATH_MAX]; /* "HOME=..." */
 	char program[PATH_MAX]; /* what exec-find found */
-	/* Path work of one op: pages of its own, which are given back at the gate. */
+	/* Path work of one op: its whole pages are given back at the gate. */
 	char path[PATH_MAX] __attribute__((aligned(PATH_MAX)));
 };
 

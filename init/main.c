@@ -278,7 +278,9 @@ void start_c(long *sp)
 	while (*p) /* environment */
 		p++;
 	for (p++; p[0]; p += 2)
-		if (p[0] == 25) /* AT_RANDOM */
+		if (p[0] == 6) /* AT_PAGESZ */
+			ctx.page = (ulong)p[1];
+		else if (p[0] == 25) /* AT_RANDOM */
 			mem_copy(&__stack_chk_guard, (const void *)p[1], sizeof __stack_chk_guard);
 	init_main(argc, argv);
 }

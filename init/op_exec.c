@@ -201,6 +201,19 @@ static int among(int fd, const int *fds, int n)
 	return 0;
 }
 
+/* Gives back the memory of the whole pages between two addresses. The kernel rounds a
+ * length up: on a machine whose pages are larger than 4 KiB it would take what lies
+ * behind as well. */
+static void give_back(const struct ctx *c, ulong from, ulong to)
+{
+	ulong rest = c->page - 1;
+
+	from = (from + rest) & ~rest;
+	to &= ~rest;
+	if (c->page && from < to)
+		(void)sys3(__NR_madvise, from, to - from, 4 /* MADV_DONTNEED */);
+}
+
 /* The frozen ABI between versions: one byte through the fifo. The descriptor is
  * open for reading and writing, so there is never an end of file to mistake for
  * a start. From here on a report goes into the fifo. Nothing before the read can
@@ -229,10 +242,10 @@ HANDLER(gate)
 	if (!c->filtered) { /* a filter need not allow what only saves memory */
 		/* What has been read of the plan would be read again if it were needed; so would a
 		 * path; pages of the stack below this function hold nothing any more. */
-		ulong below = ((ulong)&b - 256) & ~4095ul;
-		(void)sys3(__NR_madvise, c->plan, c->plan_size, 4 /* MADV_DONTNEED */);
-		(void)sys3(__NR_madvise, c->path, sizeof c->path, 4);
-		(void)sys3(__NR_madvise, below - 65536, 65536, 4);
+		ulong below = (ulong)&b - 256;
+		(void)sys3(__NR_madvise, c->plan, c->plan_size, 4 /* MADV_DONTNEED; a mapping of its own */);
+		give_back(c, (ulong)c->path, (ulong)c->path + sizeof c->path);
+		give_back(c, below - 65536, below);
 	}
 	long n = sys_read(gate, &b, 1);
 	if (n != 1)

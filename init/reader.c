@@ -1,5 +1,6 @@
 /* The reader checks the whole plan before the first op runs. It refuses exactly
  * what internal/plan/decode.go refuses; a fuzz test holds the two together. */
+#define PLAN_TABLE
 #include "ctx.h"
 
 static int check_str(const struct ctx *c, u32 off)

@@ -63,8 +63,10 @@ func CHeader() string {
 		p("\tFLAG_%s = %#x,\n", f.n, f.v)
 	}
 	p("};\n\nenum plan_kind { KIND_NONE, KIND_STR, KIND_STR_OPT, KIND_LIST, KIND_BYTES, KIND_NUM, KIND_SLOT_IN, KIND_SLOT_OPT, KIND_SLOT_OUT };\n\n")
-	p("struct op_info {\n\tunsigned char side, phase, last, early, fills;\n\tunsigned int flags;\n\tunsigned char num[4], str[3], blob[2];\n};\n\n")
-	p("/* one row per code; fills names the fixed slot that the op fills */\nstatic const struct op_info op_infos[OP_COUNT] = {\n")
+	p("struct op_info {\n\tunsigned char side, phase, last, fills;\n\tunsigned int flags;\n\tunsigned char num[4], str[3], blob[2], early;\n};\n\n")
+	p("/* one row per code; fills names the fixed slot that the op fills. The file that defines\n" +
+		" * PLAN_TABLE has them. */\nextern const struct op_info op_infos[OP_COUNT] __attribute__((visibility(\"hidden\")));\n" +
+		"#ifdef PLAN_TABLE\nconst struct op_info op_infos[OP_COUNT] = {\n")
 	for _, c := range Codes() {
 		r := &table[c]
 		var num, str, blob [4]string
@@ -90,10 +92,10 @@ func CHeader() string {
 		if r.early {
 			early = 1
 		}
-		p("\t[OP_%s] = {%d, %d, %d, %d, %d, %#x, {%s}, {%s}, {%s}},\n", cName(c.Name()), r.side, r.phase, r.lastPhase(), early, fills, r.flagMask(),
-			strings.Join(num[:4], ", "), strings.Join(str[:3], ", "), strings.Join(blob[:2], ", "))
+		p("\t[OP_%s] = {%d, %d, %d, %d, %#x, {%s}, {%s}, {%s}, %d},\n", cName(c.Name()), r.side, r.phase, r.lastPhase(), fills, r.flagMask(),
+			strings.Join(num[:4], ", "), strings.Join(str[:3], ", "), strings.Join(blob[:2], ", "), early)
 	}
-	p("};\n")
+	p("};\n#endif\n")
 	return b.String()
 }
 
