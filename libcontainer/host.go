@@ -334,6 +334,7 @@ func (h *host) send(i int, rights []byte) error {
 // finish waits until the init has become the container's program: the execve
 // closes the socket. A program that has ended by now has run all the same.
 func (h *host) finish() error {
+	entry.Drop() // until the container's program has ended, perhaps
 	r, err := h.receive()
 	if err == errGone {
 		return h.diedInInit()
