@@ -6,8 +6,8 @@ import "unsafe"
 // when it began: known bytes, 0 if it was left as it was. only has the bit of the one on
 // which it began. The assembly fills them (sched_setaffinity(2)).
 var (
-	cpus, only [1024]byte
-	known      int
+	cpus, only, now [1024]byte
+	known           int
 )
 
 // call makes a system call.
@@ -26,10 +26,10 @@ func unpin() {
 	if known <= 0 {
 		return
 	}
+	mask := unlimited()
 	const atFdcwd, readDirectory = ^uintptr(99), 0o2000000 // O_CLOEXEC; getdents64 asks for a directory
 	fd := call(sysOpenat, atFdcwd, uintptr(unsafe.Pointer(&ownTasks)), readDirectory)
 	if int(fd) < 0 {
-		release(0) // this one
 		return
 	}
 	for {
@@ -47,15 +47,32 @@ func unpin() {
 				tid = tid*10 + uintptr(c-'0')
 			}
 			if tid != 0 { // no number: "." and ".."
-				release(tid)
+				setAffinity(tid, mask)
 			}
 		}
 	}
 	call(sysClose, fd, 0, 0)
 }
 
-func release(tid uintptr) {
-	call(sysSchedSetaffinity, tid, uintptr(known), uintptr(unsafe.Pointer(&cpus)))
+// unlimited gives the calling thread its processors back, and returns the mask that
+// does. What a thread has asked for stays when its cpuset grows, and goes to all that it
+// starts; so the mask is of all processors there can be, unless the caller's own was
+// less than its cpuset (user_cpus_ptr, Linux 6.2).
+func unlimited() *[1024]byte {
+	for i := range only[:known] {
+		only[i] = 0xff
+	}
+	setAffinity(0, &only)
+	call(sysSchedGetaffinity, 0, uintptr(known), uintptr(unsafe.Pointer(&now)))
+	if now == cpus {
+		return &only
+	}
+	setAffinity(0, &cpus)
+	return &cpus
+}
+
+func setAffinity(tid uintptr, mask *[1024]byte) {
+	call(sysSchedSetaffinity, tid, uintptr(known), uintptr(unsafe.Pointer(mask)))
 }
 
 // processors counts those that the program may run on.

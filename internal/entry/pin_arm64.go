@@ -5,4 +5,5 @@ const (
 	sysClose            = 57
 	sysGetdents64       = 61
 	sysSchedSetaffinity = 122
+	sysSchedGetaffinity = 123
 )

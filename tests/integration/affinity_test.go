@@ -48,3 +48,27 @@ func processors(t *testing.T, file string) string {
 	list, _, _ := strings.Cut(rest, "\n")
 	return strings.TrimSpace(list)
 }
+
+// What was never asked for is not asked for now: when the cpuset that tare is called in
+// gets more processors, so does what tare has started there.
+func TestEntryProcessorsGrow(t *testing.T) {
+	own := processors(t, "/proc/self/status")
+	const top = "/sys/fs/cgroup/cpuset"
+	if _, err := os.Stat(top + "/cpuset.cpus"); err != nil || !strings.ContainsAny(own, ",-") {
+		t.Skipf("this host lacks cpuset of cgroup v1 (%v), or a second processor: %s", err, own)
+	}
+	last := own[strings.LastIndexAny(own, ",-")+1:]
+	b, shell, log := hookBox(t)
+	set := top + "/" + b.id + "-caller"
+	b.must(os.Mkdir(set, 0o755))
+	t.Cleanup(func() { b.must(os.Remove(set)) })
+	mems, err := os.ReadFile(top + "/cpuset.mems")
+	b.must(err)
+	b.must(os.WriteFile(set+"/cpuset.mems", mems, 0))
+	b.must(os.WriteFile(set+"/cpuset.cpus", []byte(last), 0))
+	setHooks(b.spec, "createRuntime", script(shell, log, `cat /proc/$$/status >`+log+`/before; echo `+own+` >`+set+`/cpuset.cpus; cat /proc/$$/status >`+log+`/after`))
+	b.wrap = []string{shell, "sh", "-c", `echo $$ >` + set + `/cgroup.procs; exec "$@"`, "sh"}
+	b.probe()
+	expect(t, "processors in the small cpuset", processors(t, log+"/before"), last)
+	expect(t, "processors once it has grown", processors(t, log+"/after"), own)
+}
