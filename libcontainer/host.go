@@ -267,7 +267,7 @@ func (h *host) beforeStart() {
 // await waits until the init has come to op i.
 func (h *host) await(i int) error {
 	if h.plan.Ops[i].Value() == specconv.SyncCreated && !h.exec {
-		entry.Drop()
+		entry.Drop(true)
 	}
 	r, err := h.receive()
 	if err == errGone {
@@ -334,7 +334,7 @@ func (h *host) send(i int, rights []byte) error {
 // finish waits until the init has become the container's program: the execve
 // closes the socket. A program that has ended by now has run all the same.
 func (h *host) finish() error {
-	entry.Drop() // until the container's program has ended, perhaps
+	entry.Drop(false) // perhaps until the container's program has ended
 	r, err := h.receive()
 	if err == errGone {
 		return h.diedInInit()

@@ -75,16 +75,22 @@ func Added() bool { return added }
 // one of them would inherit it.
 func Slack() (nanoseconds int64, changed bool) { return slack, began }
 
-// drop takes the pages of code and constants out of the process (MADV_DONTNEED,
-// madvise(2)). They stay in the page cache.
-func drop()
+// dropCode and dropConstants take pages of the program out of the process
+// (MADV_DONTNEED, madvise(2)). They stay in the page cache.
+func dropCode()
+func dropConstants()
 
-// Drop is called where this process is going to wait, and to end soon after. What it
-// still runs is mapped again, a few pages at a time; the end, where each page that is
-// mapped takes its time, comes the sooner.
-func Drop() {
-	if began {
-		drop()
+// Drop is called where this process is going to wait, and, if it is the last time, to
+// end soon after. What it still needs is mapped again, a few pages at a time; the end,
+// where each page that is mapped takes its time, comes the sooner. A process that has
+// more to do keeps its code.
+func Drop(last bool) {
+	if !began {
+		return
+	}
+	dropConstants()
+	if last {
+		dropCode()
 	}
 }
 

@@ -165,9 +165,13 @@ TEXT ·stack(SB),0,$14000-0
 	MOVQ	$SYS_madvise, AX; \
 	SYSCALL
 
-// func drop()
-TEXT ·drop(SB),NOSPLIT,$0-0
+// func dropCode()
+TEXT ·dropCode(SB),NOSPLIT,$0-0
 	DROP(runtime·text, runtime·etext)
+	RET
+
+// func dropConstants()
+TEXT ·dropConstants(SB),NOSPLIT,$0-0
 	DROP(runtime·rodata, runtime·epclntab)
 	RET
 

@@ -164,9 +164,13 @@ TEXT ·stack(SB),0,$14000-0
 	MOVD	$SYS_madvise, R8; \
 	SVC
 
-// func drop()
-TEXT ·drop(SB),NOSPLIT,$0-0
+// func dropCode()
+TEXT ·dropCode(SB),NOSPLIT,$0-0
 	DROP(runtime·text, runtime·etext)
+	RET
+
+// func dropConstants()
+TEXT ·dropConstants(SB),NOSPLIT,$0-0
 	DROP(runtime·rodata, runtime·epclntab)
 	RET
 
