@@ -35,6 +35,12 @@ func (e *Engine) ensureShape(n *config.Network, b *begun) error {
 		return err
 	}
 	defer s.Close()
+	// One that a killed hook has begun may lack classes and filters.
+	if b.Shaped == n.Shape.Device {
+		if err := s.Remove(b.Shaped); err != nil {
+			return err
+		}
+	}
 	// Not of a tree that is there already: it is not this network's until it has
 	// been found to be the same.
 	if free, err := s.Free(n.Shape.Device); err != nil {
