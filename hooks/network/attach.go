@@ -314,7 +314,22 @@ func (w *work) take(pool ipam.Pool, o ipam.Owner, want netip.Addr) (netip.Addr, 
 		if w.lock, err = w.store.Lock("net-"+w.n.Name, w.LockWait); err != nil {
 			return a, err
 		}
+		if err := w.retake(o); err != nil {
+			return a, err
+		}
 	}
+}
+
+// retake makes sure of the addresses that this attachment has already, after the
+// network's lock was somebody else's: without a record they may have been freed.
+func (w *work) retake(o ipam.Owner) error {
+	for i, p := range w.a.IPs {
+		pool := ipam.Pool{Dir: w.store.NetDir(w.n.Name), Subnet: w.n.Subnets[i]}
+		if _, err := pool.Take(o, p.Addr()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func hasIP(ps []netip.Prefix, a netip.Addr) bool {
