@@ -201,7 +201,8 @@ func (l *Links) MoveIn(name, inside string, n *netns.Namespace) ([]netip.Prefix,
 	}
 	if name != inside {
 		if err := in.h.LinkSetName(moved, inside); err != nil {
-			return had, fmt.Errorf("device %q: rename to %q: %w", name, inside, err)
+			err = fmt.Errorf("device %q: rename to %q: %w", name, inside, err)
+			return nil, errors.Join(err, MoveOut(n, name, name))
 		}
 	}
 	return had, nil
