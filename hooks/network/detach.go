@@ -167,7 +167,7 @@ func (e *Engine) removeLinks(a *record.Attachment) error {
 		if now, err := e.store.Load(a.ID, a.IfName); err == nil && now.Init != a.Init {
 			continue
 		}
-		errs = append(errs, e.links.Delete(name))
+		errs = append(errs, e.links.DeleteOurs(name))
 	}
 	if len(a.Ports) > 0 && a.Boot == e.boot {
 		errs = append(errs, e.forgetFlows(a))

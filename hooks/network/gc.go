@@ -11,6 +11,7 @@ import (
 
 	"github.com/tare-oci/tare/hooks/network/firewall"
 	"github.com/tare-oci/tare/hooks/network/ipam"
+	"github.com/tare-oci/tare/hooks/network/link"
 	"github.com/tare-oci/tare/hooks/network/publish"
 	"github.com/tare-oci/tare/hooks/network/record"
 )
@@ -163,7 +164,7 @@ func (e *Engine) sweepLinks(s *Swept, dry bool) error {
 		if !ours {
 			key, ours = strings.CutPrefix(name, record.IFBPrefix)
 		}
-		if !ours || len(key) != 13 || keys[key] || strings.HasPrefix(name, record.LinkPrefix) && !strings.HasPrefix(k.Attrs().Alias, "tare-net:") && k.Attrs().Alias != "" {
+		if !ours || keys[key] || !link.Ours(k) {
 			continue
 		}
 		if dry {
@@ -185,7 +186,7 @@ func (e *Engine) sweepLink(s *Swept, name, key string) error {
 		return nil
 	}
 	s.Links = append(s.Links, name)
-	return e.links.Delete(name)
+	return e.links.DeleteOurs(name)
 }
 
 func (e *Engine) sweepRules(s *Swept, dry bool) (err error) {

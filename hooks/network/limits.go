@@ -40,7 +40,7 @@ func (w *work) limit() error {
 		if err := w.store.Save(w.a); err != nil {
 			return err
 		}
-		w.later(func() error { return w.links.Delete(w.a.IFB) })
+		w.later(func() error { return w.links.DeleteOurs(w.a.IFB) })
 		if err := link.AddIFB(w.a.IFB, mtu(w.n, w.req)); err != nil && !errors.Is(err, unix.EEXIST) {
 			return shape.Missing(err, "CONFIG_IFB")
 		}

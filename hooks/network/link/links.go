@@ -75,8 +75,12 @@ func (l *Links) Delete(name string) error {
 	if k == nil || err != nil {
 		return err
 	}
+	return l.delete(k)
+}
+
+func (l *Links) delete(k netlink.Link) error {
 	if err := l.h.LinkDel(k); err != nil && err != unix.ENODEV && err != unix.ENXIO {
-		return fmt.Errorf("delete link %q: %w", name, err)
+		return fmt.Errorf("delete link %q: %w", k.Attrs().Name, err)
 	}
 	return nil
 }
