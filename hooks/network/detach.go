@@ -103,13 +103,8 @@ func (e *Engine) release(a *record.Attachment) (func() error, error) {
 	if err := fault("detach-rules"); err != nil {
 		return nil, err
 	}
-	if len(a.Ports) > 0 {
-		lock, err := e.store.Lock("ports", e.LockWait)
-		if err != nil {
-			return nil, err
-		}
-		e.book().Release(a.Key, a.Ports)
-		lock.Unlock()
+	if err := e.releasePorts(a); err != nil {
+		return nil, err
 	}
 	errs = append(errs, e.unlinkNamespace(a), e.forgetNames(a), e.unshape(a))
 	e.forgetSpace(a)
