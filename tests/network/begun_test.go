@@ -200,3 +200,30 @@ func TestN61HalfMadeClasses(t *testing.T) {
 	l.tn("detach", "next")
 	l.tn("detach", "k")
 }
+
+// A reload that is killed after it has let a network through another filter has said
+// so before: the rule goes with the network.
+func TestN61KilledWhileReloading(t *testing.T) {
+	need(t, "iptables-nft")
+	l := newLab(t)
+	l.keepsTables("nft")
+	l.web("")
+	l.tn("attach", "c", itoa(l.sleeper()), "networks=web")
+	l.in(l.h, "iptables-nft", "-P", "FORWARD", "DROP")
+	defer l.in(l.h, "iptables-nft", "-P", "FORWARD", "ACCEPT")
+	l.hook, l.env = faulty, []string{"TARE_NET_FAULT=kill:reload-forward"}
+	if r := l.net("reload"); r.code == 0 {
+		t.Error("reload was not killed")
+	}
+	l.hook, l.env = hook, nil
+	rules := func() string { return l.in(l.h, "iptables-nft", "-S", "FORWARD").out }
+	if !strings.Contains(rules(), "tare-net:forward") {
+		t.Fatalf("the network was not let through:\n%s", rules())
+	}
+	l.tn("detach", "c")
+	l.tn("net", "rm", "web")
+	if strings.Contains(rules(), "tare-net") {
+		t.Errorf("left:\n%s", rules())
+	}
+	l.in(l.h, "iptables-nft", "-P", "FORWARD", "ACCEPT")
+}

@@ -8,7 +8,9 @@ func TestN46MacvlanTakenBack(t *testing.T) {
 	l := newLab(t)
 	l.network("lan", `"driver": "macvlan", "parent": "up0", "subnets": [{"subnet": "203.0.113.0/24", "gateway": "203.0.113.1", "range": "203.0.113.64/27"}]`)
 	pid := itoa(l.sleeper())
-	inside := func(args ...string) result { return run(nil, append([]string{"nsenter", "-t", pid, "-n", "ip"}, args...)...) }
+	inside := func(args ...string) result {
+		return run(nil, append([]string{"nsenter", "-t", pid, "-n", "ip"}, args...)...)
+	}
 	kind := func() string { return linksOf(t, inside("-d", "-j", "addr"))["eth0"].LinkInfo.Kind }
 	is := func(when, want string) {
 		t.Helper()
