@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -35,8 +36,9 @@ func (e *Engine) ensureShape(n *config.Network, b *begun) error {
 		return err
 	}
 	defer s.Close()
-	// One that a killed hook has begun may lack classes and filters.
-	if b.Shaped == n.Shape.Device {
+	// One that a killed hook has begun may lack classes and filters, and an older one of
+	// this network may have others.
+	if b.Shaped == n.Shape.Device && !e.shared(n.Name, b.Shaped) {
 		if err := s.Remove(b.Shaped); err != nil {
 			return err
 		}
@@ -86,13 +88,23 @@ func (e *Engine) ensureShape(n *config.Network, b *begun) error {
 	return fmt.Errorf("shape: no classifier of this kernel knows cgroups: %w", errors.Join(errs...))
 }
 
-func unshapeDevice(device string) error {
+// unshapeDevice takes a network's tree of classes from a link, unless another network
+// has the same one, or it has none.
+func (e *Engine) unshapeDevice(name, device string) error {
+	if device == "" || e.shared(name, device) {
+		return nil
+	}
 	s, err := shape.Here(nil)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	return s.Remove(device)
+}
+
+// shared says that another network has the tree of classes of a link too.
+func (e *Engine) shared(name, device string) bool {
+	return slices.ContainsFunc(e.others(name), func(o *begun) bool { return o.Shaped == device })
 }
 
 // connectHost sorts the packets of a container in the host's own network.

@@ -73,13 +73,20 @@ func (e *Engine) structure() (unlock func(), err error) { return e.inherited("ne
 // caller holds the network's lock.
 func (e *Engine) ensure(n *config.Network) (*made, error) {
 	want := digest(n)
-	if m := e.readMade(n.Name); m != nil && m.Digest == want {
-		if m.Bridge == "" {
-			return m, nil
+	old := e.readMade(n.Name)
+	if old != nil && old.Digest == want {
+		if old.Bridge == "" {
+			return old, nil
 		}
-		if index, _, err := link.Index(m.Bridge); err == nil && index != 0 && index == m.Index {
-			return m, nil
+		if index, _, err := link.Index(old.Bridge); err == nil && index != 0 && index == old.Index {
+			return old, nil
 		}
+	}
+	if now := planned(n); old != nil && old.place() != now.place() {
+		if err := e.replace(n, old, now.place()); err != nil {
+			return nil, err
+		}
+		old = nil
 	}
 	unlock, err := e.structure()
 	if err != nil {
@@ -92,6 +99,11 @@ func (e *Engine) ensure(n *config.Network) (*made, error) {
 	}
 	if err := e.make(n, b); err != nil {
 		return nil, errors.Join(err, e.withdraw(n.Name, b))
+	}
+	if old != nil {
+		if err := e.retire(n.Name, old, b); err != nil {
+			return nil, err // what was begun is still noted
+		}
 	}
 	return &b.made, e.finish(n.Name, b)
 }
