@@ -172,20 +172,17 @@ func (e *Engine) unshape(a *record.Attachment) error {
 	if a.Driver != config.Host || a.Boot != e.boot {
 		return nil
 	}
-	switch a.Firewall {
-	case "iptables":
-		f, err := e.filter("iptables")
-		if err != nil {
-			return err
-		}
-		return f.Sweep([]string{a.Key})
-	case "nftables":
-		if _, err := e.filter("nftables"); err != nil {
-			return err
-		}
-		return e.nft.DropClass(a.Key)
+	if a.Firewall == "" {
+		return nil
 	}
-	return nil
+	f, err := e.removing(a.Firewall)
+	if err != nil {
+		return err
+	}
+	if a.Firewall == "nftables" && e.nft != nil {
+		return e.nft.DropClass(a.Key) // the one rule, without a look at all sets
+	}
+	return f.Sweep([]string{a.Key})
 }
 
 // cgroupOf is the directory of a process's cgroup: that of net_cls, or of the

@@ -92,7 +92,7 @@ func (e *Engine) release(a *record.Attachment) (func() error, error) {
 	}
 	e.stopProxy(a)
 	if a.Firewall != "" && a.Boot == e.boot {
-		f, err := e.filter(a.Firewall)
+		f, err := e.removing(a.Firewall)
 		if err == nil {
 			p := endpoint(a)
 			p.Ports = e.book().Mine(a.Key, a.Ports)

@@ -166,6 +166,16 @@ func (e *Engine) filter(name string) (firewall.Filter, error) {
 	return nil, fmt.Errorf("firewall %q: is not known", name)
 }
 
+// removing opens the packet filter of a name to remove what it has: where the kernel
+// lacks nf_tables it has nothing.
+func (e *Engine) removing(name string) (firewall.Filter, error) {
+	f, err := e.filter(name)
+	if name == "nftables" && nft.Lacking(err) {
+		return nothing{}, nil
+	}
+	return f, err
+}
+
 // nothing is the filter of networks that want none.
 type nothing struct{}
 

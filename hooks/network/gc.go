@@ -200,7 +200,7 @@ func (e *Engine) sweepRules(s *Swept, dry bool) (err error) {
 		}
 	}
 	for name := range used {
-		f, ferr := e.filter(name)
+		f, ferr := e.removing(name)
 		if ferr != nil {
 			err = errors.Join(err, ferr)
 			continue

@@ -217,7 +217,7 @@ func (e *Engine) removeRules(name string, filters []string, m *made) error {
 	}
 	var errs []error
 	for _, kind := range filters {
-		f, err := e.filter(kind)
+		f, err := e.removing(kind)
 		if err == nil {
 			err = f.RemoveNetwork(m.Network, !slices.Contains(others, kind))
 		}

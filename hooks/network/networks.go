@@ -191,10 +191,12 @@ func (e *Engine) ensureRules(n *config.Network, b *begun) error {
 	if n.Firewall == "auto" || n.Firewall == "" {
 		names = []string{"nftables", "iptables"}
 	}
+	var errs []error // why not by the first ones
 	var err error
 	for _, name := range names {
 		var f firewall.Filter
 		if f, err = e.filter(name); err != nil {
+			errs = append(errs, err)
 			continue
 		}
 		if err := e.note(n.Name, b, func() { b.Tried = union(b.Tried, []string{name}) }); err != nil {
@@ -204,6 +206,10 @@ func (e *Engine) ensureRules(n *config.Network, b *begun) error {
 			b.Firewall = name
 			break
 		}
+		errs = append(errs, err)
+	}
+	if b.Firewall == "" {
+		return errors.Join(errs...)
 	}
 	if err == nil {
 		err = fault("network-rules")
