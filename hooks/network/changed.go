@@ -89,10 +89,10 @@ func (e *Engine) retire(name string, m *made, b *begun) error {
 	if m.Shaped != b.Shaped {
 		errs = append(errs, e.unshapeDevice(name, m.Shaped))
 	}
-	if b.Network.Routed {
-		gone := m.Network
-		gone.Subnets = minus(m.Network.Subnets, b.Network.Subnets)
-		errs = append(errs, ipt.CloseForward(gone, m.Opened))
+	if gone := minus(m.Network.Subnets, b.Network.Subnets); b.Network.Routed && len(gone) > 0 {
+		old := m.Network
+		old.Subnets = gone
+		errs = append(errs, ipt.CloseForward(old, m.Opened))
 	}
 	return errors.Join(errs...)
 }

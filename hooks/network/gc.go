@@ -11,7 +11,6 @@ import (
 
 	"github.com/tare-oci/tare/hooks/network/firewall"
 	"github.com/tare-oci/tare/hooks/network/ipam"
-	"github.com/tare-oci/tare/hooks/network/link"
 	"github.com/tare-oci/tare/hooks/network/publish"
 	"github.com/tare-oci/tare/hooks/network/record"
 )
@@ -164,7 +163,7 @@ func (e *Engine) sweepLinks(s *Swept, dry bool) error {
 		if !ours {
 			key, ours = strings.CutPrefix(name, record.IFBPrefix)
 		}
-		if !ours || keys[key] || !link.Ours(k) {
+		if !ours || keys[key] || !e.links.Ours(k) {
 			continue
 		}
 		if dry {

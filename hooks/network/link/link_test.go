@@ -50,7 +50,7 @@ func TestLargeBatch(t *testing.T) {
 		if err := b.send(); err != nil {
 			t.Error(err)
 		}
-		l, err := Here()
+		l, err := Here("")
 		if err != nil {
 			t.Error(err)
 			return
@@ -85,14 +85,15 @@ func TestLargeBatch(t *testing.T) {
 // A device that cannot be renamed in the container comes back.
 func TestMoveInComesBack(t *testing.T) {
 	inside(t, func() {
-		l, err := Here()
+		l, err := Here("")
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		defer l.Close()
 		if err := (born{kind: "ifb", name: "dev8", mtu: 1500}).make(); err != nil {
-			t.Skipf("no ifb: %v", err)
+			t.Errorf("ifb: %v", err)
+			return
 		}
 		other := make(chan *netns.Namespace)
 		go func() {
@@ -115,4 +116,49 @@ func TestMoveInComesBack(t *testing.T) {
 			t.Errorf("the device did not come back: %v", err)
 		}
 	})
+}
+
+// Two hosts make links of the same names, and may have one LAN: no two are the same
+// station on it. Each knows its own.
+func TestStationsOfHosts(t *testing.T) {
+	seen := map[string]string{}
+	for _, host := range []string{"one", "other"} {
+		inside(t, func() {
+			l, err := Here(host)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer l.Close()
+			if _, _, err := l.EnsureBridge(BridgeSpec{Name: "br0", Network: "web", MTU: 1500}); err != nil {
+				t.Error(err)
+				return
+			}
+			if err := l.AddIFB("tiaaaaaaaaaaaaa", 1500); err != nil {
+				t.Errorf("ifb: %v", err)
+				return
+			}
+			for _, name := range []string{"br0", "tiaaaaaaaaaaaaa"} {
+				k, err := l.ByName(name)
+				if k == nil || err != nil {
+					t.Errorf("%s: %v", name, err)
+					return
+				}
+				station := k.Attrs().HardwareAddr.String()
+				if was, ok := seen[station]; ok {
+					t.Errorf("%s of host %s has the station %s of %s", name, host, station, was)
+				}
+				seen[station] = name + " of host " + host
+				if name != "br0" && !l.Ours(k) {
+					t.Errorf("%s of host %s is not known", name, host)
+				}
+			}
+			if own, err := l.MadeFor("br0", "web"); !own || err != nil {
+				t.Errorf("the bridge of host %s is not known: %v", host, err)
+			}
+		})
+	}
+	if len(seen) != 4 {
+		t.Errorf("%d stations: %v", len(seen), seen)
+	}
 }
