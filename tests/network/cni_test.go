@@ -96,7 +96,7 @@ func TestN44CNI(t *testing.T) {
 	if after := l.picture(); after != before {
 		t.Errorf("left:\n%s", difference(before, after))
 	}
-	// A plugin is missing: what the others did is undone.
+	// A plugin is missing: no other one is run.
 	l.conflist("20-z.conflist", "broken", `{"type": "nothere"},`)
 	l.network("broken", `"driver": "cni"`)
 	l.box("c2", "networks=broken").createFails("nothere")
