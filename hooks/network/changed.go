@@ -61,8 +61,8 @@ func (e *Engine) dismantle(name string, m *made) error {
 // keep takes over what the old file's network may have.
 func (b *begun) keep(n *config.Network, m *made) {
 	b.Opened, b.Also = union(b.Opened, m.Opened), union(b.Also, m.filters())
-	if n.Shape != nil && n.Shape.Device == m.Shaped {
-		b.Shaped = m.Shaped // its classes may be others: it is made anew
+	if n.Shape != nil && n.Shape.Device == m.Shaped && m.Tree {
+		b.Shaped, b.Tree = m.Shaped, true // its classes may be others: it is made anew
 	}
 }
 

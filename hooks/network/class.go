@@ -56,7 +56,7 @@ func (e *Engine) ensureShape(n *config.Network, b *begun) error {
 	if err != nil {
 		return err
 	}
-	b.Shaped = n.Shape.Device
+	b.Shaped, b.Tree = n.Shape.Device, b.Tree || made
 	wanted := rungs
 	if n.Shape.Classifier != "" {
 		wanted = []string{n.Shape.Classifier}

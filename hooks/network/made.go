@@ -26,6 +26,7 @@ type made struct {
 	Network  firewall.Network `json:"network"`
 	Opened   []string         `json:"opened,omitempty"` // foreign chains that got a rule
 	Shaped   string           `json:"shaped,omitempty"` // the link with the classes
+	Tree     bool             `json:"tree,omitempty"`   // the classes were not there before
 	Rung     string           `json:"rung,omitempty"`   // what sorts by cgroup
 	Also     []string         `json:"also,omitempty"`   // filters that have something of what it was before
 }

@@ -175,4 +175,16 @@ func TestChangedClasses(t *testing.T) {
 	if out := rate(); out != "" {
 		t.Errorf("the tree is left:\n%s", out)
 	}
+
+	// One that was there before is used as it is.
+	l.in(l.h, "tc", "qdisc", "add", "dev", "up0", "root", "handle", "1:", "htb", "default", "77")
+	for _, more := range []string{"", `, "classifier": "bpf"`} {
+		l.web(fmt.Sprintf(tree, more))
+		attach()
+		if out := l.in(l.h, "tc", "qdisc", "show", "dev", "up0").out; !strings.Contains(out, "default 0x77") {
+			t.Errorf("another one's tree was replaced: %s", out)
+		}
+	}
+	l.tn("net", "rm", "web")
+	l.in(l.h, "tc", "qdisc", "del", "dev", "up0", "root")
 }
