@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -257,12 +256,9 @@ func TestN61AttachBesideSweptFiles(t *testing.T) {
 func TestN61LeaseBeforeRecord(t *testing.T) {
 	l := newLab(t)
 	l.web("")
-	old := exec.Command(peerAt, "hold")
-	old.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET}
-	l.must(old.Start())
-	l.tn("attach", "old", itoa(old.Process.Pid), "networks=web", "ip6.web=fd00:30::99")
-	_ = old.Process.Kill()
-	_ = old.Wait()
+	old, end := l.mortal()
+	l.tn("attach", "old", itoa(old), "networks=web", "ip6.web=fd00:30::99")
+	end()
 	// Somebody is detaching it, and takes his time.
 	store := &record.Store{Dir: l.state}
 	turn, err := store.Turn()

@@ -2,10 +2,8 @@ package network
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -55,13 +53,10 @@ func TestN09UndoFails(t *testing.T) {
 func TestN09UndoUnderLock(t *testing.T) {
 	l := newLab(t)
 	l.web("")
-	cmd := exec.Command(peerAt, "hold")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET}
-	l.must(cmd.Start())
-	attach := l.start([]string{"TARE_NET_FAULT=hold:verify", "TARE_NET_HELD=" + l.waits()}, faulty, "attach", "c", itoa(cmd.Process.Pid), "networks=web", "ports=8080:80")
+	pid, end := l.mortal()
+	attach := l.start([]string{"TARE_NET_FAULT=hold:verify", "TARE_NET_HELD=" + l.waits()}, faulty, "attach", "c", itoa(pid), "networks=web", "ports=8080:80")
 	l.atStep()
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
+	end()
 	lock, err := (&record.Store{Dir: l.state}).Lock("ports", patience)
 	l.must(err)
 	defer lock.Unlock()
