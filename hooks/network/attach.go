@@ -4,13 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
-	"time"
 
 	"github.com/tare-oci/tare/hooks/network/config"
-	"github.com/tare-oci/tare/hooks/network/ipam"
-	"github.com/tare-oci/tare/hooks/network/link"
 	"github.com/tare-oci/tare/hooks/network/netns"
 	"github.com/tare-oci/tare/hooks/network/record"
 )
@@ -88,6 +84,8 @@ type work struct {
 	lock *record.Lock
 	step string
 	undo []func() error
+
+	recorded bool // there is a record
 }
 
 // at names the step that follows, for the error, and is where tests let it fail.
@@ -136,14 +134,26 @@ func (w *work) attach(hostNS bool) (a *record.Attachment, err error) {
 		return nil, err
 	}
 	defer func() {
-		if err == nil {
-			return
-		}
-		for i := len(w.undo) - 1; i >= 0; i-- {
-			err = errors.Join(err, w.undo[i]())
+		if err != nil {
+			err = errors.Join(err, w.undoAll())
 		}
 	}()
 	return w.a, w.do()
+}
+
+// undoAll takes the steps back, the last one first. Where one of them fails it stops:
+// what is left still has its record, with the addresses and ports that nobody else may
+// have before, and is undone by detach or gc.
+func (w *work) undoAll() error {
+	for i := len(w.undo) - 1; i >= 0; i-- {
+		if err := w.undo[i](); err != nil {
+			if w.recorded {
+				err = errors.Join(err, w.store.Save(w.a))
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 // moved detaches what a container of the same id has had in another network, whose
@@ -204,7 +214,11 @@ func (w *work) do() error {
 	if err := w.at("record"); err != nil {
 		return err
 	}
-	w.later(func() error { return w.store.Remove(w.a) })
+	w.recorded = true
+	w.later(func() error {
+		w.recorded = false
+		return w.store.Remove(w.a)
+	})
 	if err := w.store.Save(w.a); err != nil {
 		return err
 	}
@@ -251,79 +265,6 @@ func (w *work) do() error {
 	}
 	w.store.Log(map[string]any{"op": "attach", "id": w.a.ID, "network": w.a.Network, "ips": w.a.IPs})
 	return nil
-}
-
-// addresses leases what the network's subnets have.
-func (w *work) addresses() error {
-	if err := w.at("address"); err != nil {
-		return err
-	}
-	for i := range w.n.Subnets {
-		s := w.n.Subnets[i]
-		pool := ipam.Pool{Dir: w.store.NetDir(w.n.Name), Subnet: s}
-		want := w.leg.IP4
-		if s.Subnet.Addr().Is6() {
-			want = w.leg.IP6
-		}
-		o := ipam.Owner{Key: w.a.Key, ID: w.a.ID, IfName: w.a.IfName}
-		a, err := w.take(pool, o, want)
-		if err != nil {
-			return err
-		}
-		w.later(func() error { return pool.Release(a, w.a.Key, false) })
-		w.a.IPs = append(w.a.IPs, netip.PrefixFrom(a, s.Subnet.Bits()))
-		w.a.Gateways = append(w.a.Gateways, s.Gateway)
-	}
-	for _, want := range []netip.Addr{w.leg.IP4, w.leg.IP6} {
-		if want.IsValid() && !hasIP(w.a.IPs, want) && w.n.Driver != config.CNI {
-			return fmt.Errorf("address %s: network %q has no subnet of that family", want, w.n.Name)
-		}
-	}
-	if len(w.a.IPs) > 0 {
-		mac := w.leg.MAC
-		if mac == nil {
-			mac = link.StationOfIP(w.a.IPs[0].Addr())
-		}
-		w.a.MAC = mac.String()
-	} else if w.leg.MAC != nil {
-		w.a.MAC = w.leg.MAC.String()
-	}
-	return nil
-}
-
-// take leases an address. A container that died without its poststop hook may
-// have it.
-func (w *work) take(pool ipam.Pool, o ipam.Owner, want netip.Addr) (netip.Addr, error) {
-	end := time.Now().Add(busyPatience)
-	for {
-		a, err := pool.Take(o, want)
-		var full *ipam.Exhausted
-		var taken *ipam.Taken
-		if !errors.As(err, &full) && !errors.As(err, &taken) {
-			return a, err
-		}
-		freed, busy := w.gcNetwork(w.n.Name)
-		if freed > 0 {
-			continue
-		}
-		if !busy || time.Now().After(end) {
-			return a, err
-		}
-		w.lock.Unlock() // which the other one needs
-		time.Sleep(5 * time.Millisecond)
-		if w.lock, err = w.store.Lock("net-"+w.n.Name, w.LockWait); err != nil {
-			return a, err
-		}
-	}
-}
-
-func hasIP(ps []netip.Prefix, a netip.Addr) bool {
-	for _, p := range ps {
-		if p.Addr() == a {
-			return true
-		}
-	}
-	return false
 }
 
 // container does what belongs to the container and not to one link.

@@ -232,13 +232,12 @@ func (e *Engine) reloadNetwork(name string) error {
 		return err
 	}
 	// A filter that drops may have come since; what it got is removed with the network.
-	opened, err := ipt.OpenForward(m.Network, nil)
-	for _, place := range opened {
-		if !slices.Contains(m.Opened, place) {
-			m.Opened = append(m.Opened, place)
-		}
-	}
-	return errors.Join(err, e.writeMade(name, m))
+	// So that it is after a kill, too, it is written down before.
+	_, err = ipt.OpenForward(m.Network, func(places []string) error {
+		m.Opened = union(m.Opened, places)
+		return e.writeMade(name, m)
+	})
+	return errors.Join(err, fault("reload-forward"))
 }
 
 // reloadOne makes the rules of a container again, if it is still there.

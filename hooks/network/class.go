@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -35,6 +36,13 @@ func (e *Engine) ensureShape(n *config.Network, b *begun) error {
 		return err
 	}
 	defer s.Close()
+	// One that a killed hook has begun may lack classes and filters, and an older one of
+	// this network may have others.
+	if b.Shaped == n.Shape.Device && !e.shared(n.Name, b.Shaped) {
+		if err := s.Remove(b.Shaped); err != nil {
+			return err
+		}
+	}
 	// Not of a tree that is there already: it is not this network's until it has
 	// been found to be the same.
 	if free, err := s.Free(n.Shape.Device); err != nil {
@@ -48,7 +56,7 @@ func (e *Engine) ensureShape(n *config.Network, b *begun) error {
 	if err != nil {
 		return err
 	}
-	b.Shaped = n.Shape.Device
+	b.Shaped, b.Tree = n.Shape.Device, b.Tree || made
 	wanted := rungs
 	if n.Shape.Classifier != "" {
 		wanted = []string{n.Shape.Classifier}
@@ -80,13 +88,23 @@ func (e *Engine) ensureShape(n *config.Network, b *begun) error {
 	return fmt.Errorf("shape: no classifier of this kernel knows cgroups: %w", errors.Join(errs...))
 }
 
-func unshapeDevice(device string) error {
+// unshapeDevice takes a network's tree of classes from a link, unless another network
+// has the same one, or it has none.
+func (e *Engine) unshapeDevice(name, device string) error {
+	if device == "" || e.shared(name, device) {
+		return nil
+	}
 	s, err := shape.Here(nil)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	return s.Remove(device)
+}
+
+// shared says that another network has the tree of classes of a link too.
+func (e *Engine) shared(name, device string) bool {
+	return slices.ContainsFunc(e.others(name), func(o *begun) bool { return o.Shaped == device })
 }
 
 // connectHost sorts the packets of a container in the host's own network.
@@ -154,20 +172,17 @@ func (e *Engine) unshape(a *record.Attachment) error {
 	if a.Driver != config.Host || a.Boot != e.boot {
 		return nil
 	}
-	switch a.Firewall {
-	case "iptables":
-		f, err := e.filter("iptables")
-		if err != nil {
-			return err
-		}
-		return f.Sweep([]string{a.Key})
-	case "nftables":
-		if _, err := e.filter("nftables"); err != nil {
-			return err
-		}
-		return e.nft.DropClass(a.Key)
+	if a.Firewall == "" {
+		return nil
 	}
-	return nil
+	f, err := e.removing(a.Firewall)
+	if err != nil {
+		return err
+	}
+	if a.Firewall == "nftables" && e.nft != nil {
+		return e.nft.DropClass(a.Key) // the one rule, without a look at all sets
+	}
+	return f.Sweep([]string{a.Key})
 }
 
 // cgroupOf is the directory of a process's cgroup: that of net_cls, or of the

@@ -49,13 +49,13 @@ func (w *work) connectVeth() error {
 		return err
 	}
 	w.a.Link = record.LinkName(w.a.Key)
-	w.later(func() error { return w.links.Delete(w.a.Link) })
+	w.later(func() error { return w.links.DeleteOurs(w.a.Link) })
 	spec := link.VethSpec{Host: w.a.Link, Alias: record.Alias(w.a.ID, w.a.IfName), Master: w.m.Index, Hairpin: w.n.Hairpin && w.m.Index != 0,
 		Isolated: !w.n.ICC && w.m.Index != 0, Peer: w.a.IfName, Namespace: w.ns, MAC: mac, MTU: mtu(w.n, w.req)}
 	err = w.links.AddVeth(spec)
 	if errors.Is(err, unix.EEXIST) {
 		// Of a hook that was killed before it could say so.
-		if err := w.links.Delete(w.a.Link); err != nil {
+		if err := w.links.DeleteOurs(w.a.Link); err != nil {
 			return err
 		}
 		err = w.links.AddVeth(spec)

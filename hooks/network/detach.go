@@ -92,7 +92,7 @@ func (e *Engine) release(a *record.Attachment) (func() error, error) {
 	}
 	e.stopProxy(a)
 	if a.Firewall != "" && a.Boot == e.boot {
-		f, err := e.filter(a.Firewall)
+		f, err := e.removing(a.Firewall)
 		if err == nil {
 			p := endpoint(a)
 			p.Ports = e.book().Mine(a.Key, a.Ports)
@@ -103,13 +103,8 @@ func (e *Engine) release(a *record.Attachment) (func() error, error) {
 	if err := fault("detach-rules"); err != nil {
 		return nil, err
 	}
-	if len(a.Ports) > 0 {
-		lock, err := e.store.Lock("ports", e.LockWait)
-		if err != nil {
-			return nil, err
-		}
-		e.book().Release(a.Key, a.Ports)
-		lock.Unlock()
+	if err := e.releasePorts(a); err != nil {
+		return nil, err
 	}
 	errs = append(errs, e.unlinkNamespace(a), e.forgetNames(a), e.unshape(a))
 	e.forgetSpace(a)
@@ -167,7 +162,7 @@ func (e *Engine) removeLinks(a *record.Attachment) error {
 		if now, err := e.store.Load(a.ID, a.IfName); err == nil && now.Init != a.Init {
 			continue
 		}
-		errs = append(errs, e.links.Delete(name))
+		errs = append(errs, e.links.DeleteOurs(name))
 	}
 	if len(a.Ports) > 0 && a.Boot == e.boot {
 		errs = append(errs, e.forgetFlows(a))

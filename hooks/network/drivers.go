@@ -30,7 +30,7 @@ func (w *work) connectMacvlan() error {
 	if err := w.links.AddMacvlan(w.n.Parent, w.a.IfName, mac, mtu(w.n, w.req), w.ns); err != nil {
 		return err // a link of that name is somebody else's
 	}
-	w.later(func() error { return link.DeleteIn(w.ns, w.a.IfName) })
+	w.later(func() error { return link.DeleteMacvlan(w.ns, w.a.IfName, mac) })
 	if err := w.at("inside"); err != nil {
 		return err
 	}
@@ -82,5 +82,6 @@ func (e *Engine) takeBack(a *record.Attachment) error {
 	if a.Moved != "" {
 		return link.MoveOut(ns, a.IfName, a.Moved)
 	}
-	return link.DeleteIn(ns, a.IfName)
+	mac, _ := net.ParseMAC(a.MAC) // written by us; none where the kernel has chosen it
+	return link.DeleteMacvlan(ns, a.IfName, mac)
 }

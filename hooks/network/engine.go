@@ -65,7 +65,8 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state directory %s: %w", o.StateDir, err)
 	}
-	links, err := link.Here()
+	boot := record.BootID()
+	links, err := link.Here(boot)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func New(o Options) (*Engine, error) {
 		return nil, err
 	}
 	link.OwnProcfs(store.Containers() >= many)
-	return &Engine{Options: o, store: store, links: links, boot: record.BootID(), me: me}, nil
+	return &Engine{Options: o, store: store, links: links, boot: boot, me: me}, nil
 }
 
 // Close closes the sockets; see nft.Filter.Close for why not under a lock.
@@ -164,6 +165,16 @@ func (e *Engine) filter(name string) (firewall.Filter, error) {
 		return nothing{}, nil
 	}
 	return nil, fmt.Errorf("firewall %q: is not known", name)
+}
+
+// removing opens the packet filter of a name to remove what it has: where the kernel
+// lacks nf_tables it has nothing.
+func (e *Engine) removing(name string) (firewall.Filter, error) {
+	f, err := e.filter(name)
+	if name == "nftables" && nft.Lacking(err) {
+		return nothing{}, nil
+	}
+	return f, err
 }
 
 // nothing is the filter of networks that want none.

@@ -163,7 +163,7 @@ func (e *Engine) sweepLinks(s *Swept, dry bool) error {
 		if !ours {
 			key, ours = strings.CutPrefix(name, record.IFBPrefix)
 		}
-		if !ours || len(key) != 13 || keys[key] || strings.HasPrefix(name, record.LinkPrefix) && !strings.HasPrefix(k.Attrs().Alias, "tare-net:") && k.Attrs().Alias != "" {
+		if !ours || keys[key] || !e.links.Ours(k) {
 			continue
 		}
 		if dry {
@@ -185,7 +185,7 @@ func (e *Engine) sweepLink(s *Swept, name, key string) error {
 		return nil
 	}
 	s.Links = append(s.Links, name)
-	return e.links.Delete(name)
+	return e.links.DeleteOurs(name)
 }
 
 func (e *Engine) sweepRules(s *Swept, dry bool) (err error) {
@@ -199,7 +199,7 @@ func (e *Engine) sweepRules(s *Swept, dry bool) (err error) {
 		}
 	}
 	for name := range used {
-		f, ferr := e.filter(name)
+		f, ferr := e.removing(name)
 		if ferr != nil {
 			err = errors.Join(err, ferr)
 			continue
@@ -274,18 +274,31 @@ func (e *Engine) sweepLeases(s *Swept, dry, kept bool) (err error) {
 		if lerr != nil {
 			return lerr
 		}
-		leases := ipam.Leases(e.store.NetDir(d.Name()))
-		keys := e.keys()
-		for a, o := range leases {
-			if keys[o.Key] && !o.Kept || o.Kept && !kept {
-				continue
-			}
-			s.Leases = append(s.Leases, a.String())
-			if !dry {
-				err = errors.Join(err, ipam.Free(e.store.NetDir(d.Name()), a, o))
-			}
-		}
+		err = errors.Join(err, e.sweepPool(s, d.Name(), dry, kept))
 		lock.Unlock()
+	}
+	return err
+}
+
+// sweepPool frees the leases of one network, whose lock the caller holds. An attach
+// that waits for a second address has given up that lock, and has no record yet; but
+// it has its turn.
+func (e *Engine) sweepPool(s *Swept, network string, dry, kept bool) (err error) {
+	turn, err := e.store.Turn()
+	if err != nil {
+		return err
+	}
+	defer turn.End()
+	leases := ipam.Leases(e.store.NetDir(network))
+	keys := e.keys()
+	for a, o := range leases {
+		if keys[o.Key] && !o.Kept || o.Kept && !kept || turn.Take(turnOfKey(o.Key), 0) != nil {
+			continue
+		}
+		s.Leases = append(s.Leases, a.String())
+		if !dry {
+			err = errors.Join(err, ipam.Free(e.store.NetDir(network), a, o))
+		}
 	}
 	return err
 }
@@ -327,33 +340,43 @@ func (e *Engine) sweepNetwork(s *Swept, name string, dry bool) error {
 	return e.withdraw(name, b)
 }
 
-// sweepFiles removes names of containers that have no records.
+// sweepFiles removes names of containers that have no records. An attach writes its
+// record first: so the names are listed before the records.
 func (e *Engine) sweepFiles(s *Swept, dry bool) error {
-	ids := map[string]bool{}
-	for _, a := range e.store.All() {
-		ids[a.ID] = true
-	}
-	drop := func(file, id string) {
-		if ids[id] {
-			return
-		}
-		s.Files++
-		if !dry {
-			_ = os.Remove(file) // gone is what it should be
-		}
-	}
+	ids := map[string]string{} // of the container, by file
 	for _, dir := range []string{"ns", "users"} {
 		files, _ := filepath.Glob(filepath.Join(e.StateDir, dir, "*"))
 		for _, f := range files {
-			// The name of an attach that runs now is there before its record.
 			if id := e.readName(f); id != "" {
-				drop(f, id)
+				ids[f] = id
 			}
 		}
 	}
 	named, _ := filepath.Glob(filepath.Join(e.StateDir, "nets", "*", "named", "*"))
 	for _, f := range named {
-		drop(f, filepath.Base(f))
+		ids[f] = filepath.Base(f)
+	}
+	if err := fault("sweep-files"); err != nil {
+		return err
+	}
+	there := map[string]bool{}
+	for _, a := range e.store.All() {
+		there[a.ID] = true
+	}
+	for f, id := range ids {
+		if there[id] {
+			continue
+		}
+		if dry {
+			s.Files++
+			continue
+		}
+		_ = e.inTurn(id, 0, func() error { // whoever has the turn writes them anew
+			if len(e.store.Of(id)) == 0 && os.Remove(f) == nil {
+				s.Files++
+			}
+			return nil
+		})
 	}
 	if !dry {
 		s.Files += e.store.Rubbish()

@@ -5,7 +5,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tare-oci/tare/hooks/network/link"
 	"github.com/tare-oci/tare/hooks/network/record"
 	"github.com/tare-oci/tare/hooks/network/shape"
 )
@@ -40,8 +39,8 @@ func (w *work) limit() error {
 		if err := w.store.Save(w.a); err != nil {
 			return err
 		}
-		w.later(func() error { return w.links.Delete(w.a.IFB) })
-		if err := link.AddIFB(w.a.IFB, mtu(w.n, w.req)); err != nil && !errors.Is(err, unix.EEXIST) {
+		w.later(func() error { return w.links.DeleteOurs(w.a.IFB) })
+		if err := w.links.AddIFB(w.a.IFB, mtu(w.n, w.req)); err != nil && !errors.Is(err, unix.EEXIST) {
 			return shape.Missing(err, "CONFIG_IFB")
 		}
 		return host.Divert(w.a.Link, w.a.IFB, up, w.req.Burst)

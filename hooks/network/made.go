@@ -26,7 +26,9 @@ type made struct {
 	Network  firewall.Network `json:"network"`
 	Opened   []string         `json:"opened,omitempty"` // foreign chains that got a rule
 	Shaped   string           `json:"shaped,omitempty"` // the link with the classes
+	Tree     bool             `json:"tree,omitempty"`   // the classes were not there before
 	Rung     string           `json:"rung,omitempty"`   // what sorts by cgroup
+	Also     []string         `json:"also,omitempty"`   // filters that have something of what it was before
 }
 
 // filters are those that have something of the network.
@@ -40,7 +42,7 @@ func (m *made) filters() (out []string) {
 	if m.Rung == "iptables" && m.Firewall != "iptables" {
 		out = append(out, "iptables")
 	}
-	return out
+	return union(out, m.Also)
 }
 
 func (e *Engine) madeFile(name string) string {
@@ -106,20 +108,26 @@ func (e *Engine) note(name string, b *begun, change func()) error {
 	return record.WriteFile(e.begunFile(name), data)
 }
 
+// planned is what a network will be by its file.
+func planned(n *config.Network) (m made) {
+	switch n.Driver {
+	case config.Bridge, config.VXLAN:
+		m.Bridge, m.Network = n.Bridge, firewall.Of(n, n.Bridge)
+	case config.PTP:
+		m.Network = firewall.Of(n, "")
+		m.Network.Links = record.LinkPrefix
+	}
+	return m
+}
+
 // begin notes that a network is being made; what a killed hook has begun is taken
 // over.
 func (e *Engine) begin(n *config.Network, want string) (*begun, error) {
 	if err := os.MkdirAll(e.store.NetDir(n.Name), 0o700); err != nil {
 		return nil, err
 	}
-	b := &begun{made: made{Digest: want, Boot: e.boot}}
-	switch n.Driver {
-	case config.Bridge, config.VXLAN:
-		b.Bridge, b.Network = n.Bridge, firewall.Of(n, n.Bridge)
-	case config.PTP:
-		b.Network = firewall.Of(n, "")
-		b.Network.Links = record.LinkPrefix
-	}
+	b := &begun{made: planned(n)}
+	b.Digest, b.Boot = want, e.boot
 	if old := e.readBegun(n.Name); old != nil {
 		if old.Bridge != b.Bridge {
 			if err := e.withdraw(n.Name, old); err != nil {
@@ -128,6 +136,9 @@ func (e *Engine) begin(n *config.Network, want string) (*begun, error) {
 		} else {
 			b.Tried, b.Opened, b.Shaped = old.Tried, old.Opened, old.Shaped
 		}
+	}
+	if m := e.readMade(n.Name); m != nil {
+		b.keep(n, m)
 	}
 	return b, e.note(n.Name, b, func() {})
 }
@@ -147,13 +158,16 @@ func (e *Engine) withdraw(name string, b *begun) error {
 	var errs []error
 	m := e.readMade(name)
 	if m == nil {
-		errs = append(errs, e.removeRules(name, b.filters(), &b.made))
+		m = &made{}
 	}
-	if m == nil || m.Bridge != b.Bridge {
+	errs = append(errs, e.removeRules(name, minus(b.filters(), m.filters()), &b.made))
+	if m.Bridge != b.Bridge {
 		errs = append(errs, ipt.CloseForward(b.Network, b.Opened), e.removeOwnBridge(name, b.Bridge))
+	} else {
+		errs = append(errs, ipt.CloseForward(b.Network, minus(b.Opened, m.Opened)))
 	}
-	if b.Shaped != "" && (m == nil || m.Shaped != b.Shaped) {
-		errs = append(errs, unshapeDevice(b.Shaped))
+	if m.Shaped != b.Shaped {
+		errs = append(errs, e.unshapeDevice(name, b.Shaped))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("network %q: %w", name, err) // the note stays, so that it can be tried again
@@ -178,25 +192,33 @@ func (e *Engine) removeOwnBridge(network, bridge string) error {
 	return errors.Join(e.links.Delete(link.VXLANName(bridge)), e.links.Delete(bridge))
 }
 
-// removeRules removes a network's rules from filters, and with the last network
-// that has rules there what all share.
-func (e *Engine) removeRules(name string, filters []string, m *made) error {
-	var others []string
+// others are the other networks, those that are begun too.
+func (e *Engine) others(name string) (out []*begun) {
 	entries, _ := os.ReadDir(filepath.Join(e.StateDir, "nets"))
 	for _, d := range entries {
 		if d.Name() == name {
 			continue
 		}
-		if o := e.readMade(d.Name()); o != nil {
-			others = append(others, o.filters()...)
+		if m := e.readMade(d.Name()); m != nil {
+			out = append(out, &begun{made: *m})
 		}
-		if o := e.readBegun(d.Name()); o != nil {
-			others = append(others, o.filters()...)
+		if b := e.readBegun(d.Name()); b != nil {
+			out = append(out, b)
 		}
+	}
+	return out
+}
+
+// removeRules removes a network's rules from filters, and with the last network
+// that has rules there what all share.
+func (e *Engine) removeRules(name string, filters []string, m *made) error {
+	var others []string
+	for _, o := range e.others(name) {
+		others = append(others, o.filters()...)
 	}
 	var errs []error
 	for _, kind := range filters {
-		f, err := e.filter(kind)
+		f, err := e.removing(kind)
 		if err == nil {
 			err = f.RemoveNetwork(m.Network, !slices.Contains(others, kind))
 		}
@@ -244,14 +266,7 @@ func (e *Engine) removeNetwork(name string) error {
 		}
 	}
 	if m := e.readMade(name); m != nil {
-		errs := []error{e.removeRules(name, m.filters(), m), ipt.CloseForward(m.Network, m.Opened)}
-		if m.Shaped != "" {
-			errs = append(errs, unshapeDevice(m.Shaped))
-		}
-		if m.Bridge != "" {
-			errs = append(errs, e.links.Delete(link.VXLANName(m.Bridge)), e.removeOwnBridge(name, m.Bridge))
-		}
-		if err := errors.Join(errs...); err != nil {
+		if err := e.dismantle(name, m); err != nil {
 			return fmt.Errorf("network %q: %w", name, err)
 		}
 	}

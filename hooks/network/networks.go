@@ -73,13 +73,20 @@ func (e *Engine) structure() (unlock func(), err error) { return e.inherited("ne
 // caller holds the network's lock.
 func (e *Engine) ensure(n *config.Network) (*made, error) {
 	want := digest(n)
-	if m := e.readMade(n.Name); m != nil && m.Digest == want {
-		if m.Bridge == "" {
-			return m, nil
+	old := e.readMade(n.Name)
+	if old != nil && old.Digest == want {
+		if old.Bridge == "" {
+			return old, nil
 		}
-		if index, _, err := link.Index(m.Bridge); err == nil && index != 0 && index == m.Index {
-			return m, nil
+		if index, _, err := link.Index(old.Bridge); err == nil && index != 0 && index == old.Index {
+			return old, nil
 		}
+	}
+	if now := planned(n); old != nil && old.place() != now.place() {
+		if err := e.replace(n, old, now.place()); err != nil {
+			return nil, err
+		}
+		old = nil
 	}
 	unlock, err := e.structure()
 	if err != nil {
@@ -92,6 +99,11 @@ func (e *Engine) ensure(n *config.Network) (*made, error) {
 	}
 	if err := e.make(n, b); err != nil {
 		return nil, errors.Join(err, e.withdraw(n.Name, b))
+	}
+	if old != nil {
+		if err := e.retire(n.Name, old, b); err != nil {
+			return nil, err // what was begun is still noted
+		}
 	}
 	return &b.made, e.finish(n.Name, b)
 }
@@ -179,10 +191,12 @@ func (e *Engine) ensureRules(n *config.Network, b *begun) error {
 	if n.Firewall == "auto" || n.Firewall == "" {
 		names = []string{"nftables", "iptables"}
 	}
+	var errs []error // why not by the first ones
 	var err error
 	for _, name := range names {
 		var f firewall.Filter
 		if f, err = e.filter(name); err != nil {
+			errs = append(errs, err)
 			continue
 		}
 		if err := e.note(n.Name, b, func() { b.Tried = union(b.Tried, []string{name}) }); err != nil {
@@ -192,6 +206,10 @@ func (e *Engine) ensureRules(n *config.Network, b *begun) error {
 			b.Firewall = name
 			break
 		}
+		errs = append(errs, err)
+	}
+	if b.Firewall == "" {
+		return errors.Join(errs...)
 	}
 	if err == nil {
 		err = fault("network-rules")

@@ -44,6 +44,11 @@ func (w *work) connectCNI() error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), pluginPatience)
+	defer cancel()
+	if err := r.Ready(ctx, list); err != nil {
+		return err
+	}
 	wish := &cni.Wish{ID: w.a.ID, NetNS: w.pinFile(w.a.Key), IfName: w.a.IfName, MAC: w.a.MAC,
 		Down: w.req.Down, Up: w.req.Up, Burst: w.req.Burst, Aliases: w.req.Aliases, DNS: w.req.DNS}
 	if w.first {
@@ -63,8 +68,6 @@ func (w *work) connectCNI() error {
 	if err := w.pin(w.a.Key, w.init.Pid); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), pluginPatience)
-	defer cancel()
 	w.later(func() error {
 		unlock, err := w.pluginLock()
 		if err != nil {

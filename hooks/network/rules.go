@@ -73,7 +73,7 @@ func (w *work) ports() error {
 		return err
 	}
 	w.a.Ports = got
-	w.later(func() error { w.book().Release(w.a.Key, got); return nil })
+	w.later(func() error { return w.releasePorts(w.a) })
 	return nil
 }
 
@@ -101,6 +101,20 @@ func (w *work) reserve() ([]config.Port, error) {
 	}
 }
 
+// releasePorts gives the reservations of an attachment back.
+func (e *Engine) releasePorts(a *record.Attachment) error {
+	if len(a.Ports) == 0 {
+		return nil
+	}
+	lock, err := e.store.Lock("ports", e.LockWait)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	e.book().Release(a.Key, a.Ports)
+	return nil
+}
+
 // floating gives the host the address that stands for the container outside.
 func (w *work) floating() error {
 	if !w.a.Floating.IsValid() {
@@ -114,6 +128,9 @@ func (w *work) floating() error {
 		return err
 	}
 	w.a.Uplink = k.Attrs().Name
+	if err := w.store.Save(w.a); err != nil {
+		return err
+	}
 	host := netip.PrefixFrom(w.a.Floating, 32)
 	w.later(func() error { return w.links.DelAddress(w.a.Uplink, host) })
 	return w.links.AddAddress(k, host)

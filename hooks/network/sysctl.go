@@ -61,7 +61,9 @@ func (e *Engine) restoreSysctls() error {
 		return err
 	}
 	defer l.Unlock()
-	for key, c := range e.changedSysctls() {
+	all := e.changedSysctls()
+	for _, key := range link.InOrder(all) {
+		c := all[key]
 		now, gerr := link.Get(key)
 		if errors.Is(gerr, link.ErrNoSysctl) || now != c.Set {
 			continue

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -168,4 +169,61 @@ func TestN61KilledWhileShaping(t *testing.T) {
 		t.Error("gc has removed classes that were there before")
 	}
 	l.in(l.h, "tc", "qdisc", "del", "dev", "up0", "root")
+}
+
+// A tree of classes that a killed hook has made in part is not taken for whole.
+func TestN61HalfMadeClasses(t *testing.T) {
+	l := newLab(t)
+	l.hook, l.leaky = faulty, true
+	l.web(fmt.Sprintf(tree, ""))
+	l.env = []string{"TARE_NET_FAULT=kill:network-shape"}
+	if r := l.net("attach", "k", itoa(l.sleeper()), "networks=web", "class=1:10"); r.code == 0 {
+		t.Fatal("attached")
+	}
+	l.env = nil
+	// As if it had been killed before the last class and before the filter.
+	for _, c := range []string{"filter del dev up0", "class del dev up0 classid 1:30"} {
+		if r := l.in(l.h, append([]string{"tc"}, strings.Fields(c)...)...); r.code != 0 {
+			t.Fatalf("tc %s: %s", c, r.err)
+		}
+	}
+	l.tn("attach", "next", itoa(l.sleeper()), "networks=web", "class=1:10")
+	out := l.in(l.h, "tc", "class", "show", "dev", "up0").out
+	for _, class := range []string{"htb 1:10 ", "htb 1:30 "} {
+		if !strings.Contains(out, class) {
+			t.Errorf("no class %s:\n%s", class, out)
+		}
+	}
+	if out := l.in(l.h, "tc", "filter", "show", "dev", "up0").out; out == "" {
+		t.Error("no filter")
+	}
+	l.tn("detach", "next")
+	l.tn("detach", "k")
+}
+
+// A reload that is killed after it has let a network through another filter has said
+// so before: the rule goes with the network.
+func TestN61KilledWhileReloading(t *testing.T) {
+	need(t, "iptables-nft")
+	l := newLab(t)
+	l.keepsTables("nft")
+	l.web("")
+	l.tn("attach", "c", itoa(l.sleeper()), "networks=web")
+	l.in(l.h, "iptables-nft", "-P", "FORWARD", "DROP")
+	defer l.in(l.h, "iptables-nft", "-P", "FORWARD", "ACCEPT")
+	l.hook, l.env = faulty, []string{"TARE_NET_FAULT=kill:reload-forward"}
+	if r := l.net("reload"); r.code == 0 {
+		t.Error("reload was not killed")
+	}
+	l.hook, l.env = hook, nil
+	rules := func() string { return l.in(l.h, "iptables-nft", "-S", "FORWARD").out }
+	if !strings.Contains(rules(), "tare-net:forward") {
+		t.Fatalf("the network was not let through:\n%s", rules())
+	}
+	l.tn("detach", "c")
+	l.tn("net", "rm", "web")
+	if strings.Contains(rules(), "tare-net") {
+		t.Errorf("left:\n%s", rules())
+	}
+	l.in(l.h, "iptables-nft", "-P", "FORWARD", "ACCEPT")
 }

@@ -2,6 +2,7 @@ package network
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -167,5 +168,23 @@ func TestN10N13HostAndContainer(t *testing.T) {
 	}
 	if p := l.ask(l.h, "tcp", "172.31.0.2:80"); p != "172.31.0.1" {
 		t.Errorf("hostAccess false: the container was asked by %q", p)
+	}
+}
+
+// Parameters of the container are set in an order in which none undoes another one:
+// to switch on ip_forward sets the same of each link, and accept_redirects (ip-sysctl.rst).
+func TestSysctlsInOrder(t *testing.T) {
+	l := newLab(t)
+	l.web(`"sysctl": {"net.ipv4.conf.all.accept_redirects": "1", "net.ipv4.conf.eth0.forwarding": "0", "net.ipv6.conf.eth0.forwarding": "0",
+		"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1", "net.ipv6.conf.eth0.hop_limit": "9"}`)
+	for i := range 6 {
+		id, pid := fmt.Sprint("c", i), itoa(l.sleeper())
+		l.tn("attach", id, pid, "networks=web")
+		r := run(nil, "nsenter", "-t", pid, "-n", "sysctl", "-n", "net.ipv4.conf.all.accept_redirects", "net.ipv4.conf.eth0.forwarding",
+			"net.ipv6.conf.eth0.forwarding", "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv6.conf.eth0.hop_limit")
+		if r.out != "1\n0\n0\n1\n1\n9\n" {
+			t.Errorf("%s: %q %s", id, r.out, r.err)
+		}
+		l.tn("detach", id)
 	}
 }

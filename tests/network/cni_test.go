@@ -96,7 +96,7 @@ func TestN44CNI(t *testing.T) {
 	if after := l.picture(); after != before {
 		t.Errorf("left:\n%s", difference(before, after))
 	}
-	// A plugin is missing: what the others did is undone.
+	// A plugin is missing: no other one is run.
 	l.conflist("20-z.conflist", "broken", `{"type": "nothere"},`)
 	l.network("broken", `"driver": "cni"`)
 	l.box("c2", "networks=broken").createFails("nothere")
@@ -194,6 +194,21 @@ func TestN44CNIStatusAndGC(t *testing.T) {
 	if got := file("living"); !strings.Contains(got, want) {
 		t.Errorf("GC: %s, want %s", got, want)
 	}
+	// Another network has the same list, and has lost its file: its container is named
+	// too, for what is not named is torn down.
+	l.network("other", `"driver": "cni", "cni": "new"`)
+	e := l.box("c3", "networks=other").up()
+	l.must(os.Remove(l.config + "/other.json"))
+	l.tn("gc")
+	for _, b := range []*box{c, e} {
+		if got := file("living"); !strings.Contains(got, fmt.Sprintf(`{"containerID":%q,"ifname":"eth0"}`, b.id)) {
+			t.Errorf("GC: %s is not named: %s", b.id, got)
+		}
+		if p := l.ask(l.h, "tcp", b.ip4()+":80"); p != "10.22.0.1" {
+			t.Errorf("after gc %s was asked by %q", b.id, p)
+		}
+	}
+	e.down()
 	// It says that it cannot: nothing is begun.
 	l.must(os.WriteFile(bin+"/down", nil, 0o644))
 	d := l.box("c2", "networks=new")

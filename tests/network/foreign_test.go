@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tare-oci/tare/hooks/network/record"
 )
 
 // N-34: beside a Docker daemon, whose rules drop what they do not know.
@@ -150,4 +152,32 @@ func TestN34Ufw(t *testing.T) {
 	c.down()
 	l.tn("net", "rm", "web")
 	l.before = l.picture()
+}
+
+// Links of others that have such a name as ours are not removed, whatever they are.
+func TestN34ForeignLinks(t *testing.T) {
+	l := newLab(t)
+	l.web("")
+	l.tn("attach", "c", itoa(l.sleeper()), "networks=web")
+	foreign := []string{"tvaaaaaaaaaaaaa", "tvbbbbbbbbbbbbb", "tvccccccccccccc", "tiddddddddddddd", "tieeeeeeeeeeeee"}
+	l.ip("-n", l.h, "link", "add", foreign[0], "type", "veth", "peer", "name", "peer0")
+	l.ip("-n", l.h, "link", "add", foreign[1], "type", "bridge")
+	l.ip("-n", l.h, "link", "add", foreign[2], "type", "ifb")
+	l.ip("-n", l.h, "link", "add", foreign[3], "type", "ifb")
+	l.ip("-n", l.h, "link", "add", foreign[4], "type", "veth", "peer", "name", "peer1")
+	if out := l.tn("gc"); out != "" {
+		t.Errorf("gc: %s", out)
+	}
+	// The name that a container's link is to have is taken.
+	name := record.LinkName(record.Key("web", "d", "eth0"))
+	l.ip("-n", l.h, "link", "add", name, "type", "bridge")
+	if r := l.net("attach", "d", itoa(l.sleeper()), "networks=web"); r.code == 0 || !strings.Contains(r.err, name) {
+		t.Errorf("attach: %d %s", r.code, r.err)
+	}
+	l.tn("detach", "c")
+	for _, name := range append(foreign, name) {
+		if l.in(l.h, "ip", "link", "del", name).code != 0 {
+			t.Errorf("%s has gone", name)
+		}
+	}
 }

@@ -19,11 +19,19 @@ import (
 // hand.
 func (l *lab) sleeper() int {
 	l.t.Helper()
+	pid, _ := l.mortal()
+	return pid
+}
+
+// mortal is one that can be ended before the test does it.
+func (l *lab) mortal() (pid int, end func()) {
+	l.t.Helper()
 	cmd := exec.Command(peerAt, "hold")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET}
 	l.must(cmd.Start())
-	l.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	return cmd.Process.Pid
+	end = func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
+	l.t.Cleanup(end)
+	return cmd.Process.Pid, end
 }
 
 // feed gives the hook a state on its stdin.

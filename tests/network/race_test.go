@@ -3,6 +3,7 @@ package network
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tare-oci/tare/hooks/network/config"
+	"github.com/tare-oci/tare/hooks/network/ipam"
+	"github.com/tare-oci/tare/hooks/network/record"
 )
 
 // between puts shell commands before what iptables-restore does, after it has read
@@ -213,4 +218,91 @@ func TestN61AllAtOnce(t *testing.T) {
 		}
 		l.tn("detach", "first")
 	})
+}
+
+// waits is the file that the hook with faults makes at the step of "hold:STEP"; it
+// goes on when goOn has removed it.
+func (l *lab) waits() string { return filepath.Join(l.dir, "held") }
+
+func (l *lab) atStep() {
+	l.t.Helper()
+	l.waitFor("the step", func() bool { _, err := os.Stat(l.waits()); return err == nil })
+}
+
+func (l *lab) goOn() { l.must(os.Remove(l.waits())) }
+
+// N-61: gc removes no file of a container that comes while it looks.
+func TestN61AttachBesideSweptFiles(t *testing.T) {
+	l := newLab(t)
+	l.web("")
+	l.tn("attach", "first", itoa(l.sleeper()), "networks=web")
+	gc := l.start([]string{"TARE_NET_FAULT=hold:sweep-files", "TARE_NET_HELD=" + l.waits()}, faulty, "gc")
+	l.atStep()
+	l.tn("attach", "c", itoa(l.sleeper()), "networks=web")
+	want := l.files()
+	l.goOn()
+	if r := <-gc; r.code != 0 || r.out != "" {
+		t.Errorf("gc: %+v", *r)
+	}
+	if got := l.files(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("gc has removed files:\n%s", difference(strings.Join(want, "\n"), strings.Join(got, "\n")))
+	}
+	l.tn("detach", "c")
+	l.tn("detach", "first")
+}
+
+// N-61: who waits for the second of two addresses has given up the network's lock, and
+// has no record yet. Nobody takes the first address away meanwhile.
+func TestN61LeaseBeforeRecord(t *testing.T) {
+	l := newLab(t)
+	l.web("")
+	old, end := l.mortal()
+	l.tn("attach", "old", itoa(old), "networks=web", "ip6.web=fd00:30::99")
+	end()
+	// Somebody is detaching it, and takes his time.
+	store := &record.Store{Dir: l.state}
+	turn, err := store.Turn()
+	l.must(err)
+	defer turn.End()
+	l.must(turn.Take("id old", 0))
+	attach := l.start(nil, l.hook, "attach", "c", itoa(l.sleeper()), "networks=web", "ip.web=172.30.0.77", "ip6.web=fd00:30::99")
+	lease := filepath.Join(l.state, "nets", "web", "ip", "172.30.0.77")
+	l.waitFor("the first lease", func() bool { return record.Text(lease) != "" })
+	gc := l.start(nil, l.hook, "gc")
+	// As `net rm` does it, which has the lock.
+	lock, err := store.Lock("net-web", patience)
+	l.must(err)
+	l.must(os.Remove(lease))
+	lock.Unlock()
+	turn.End()
+	if r := <-attach; r.code != 0 {
+		t.Errorf("attach: %s", r.err)
+	}
+	if r := <-gc; r.code != 0 {
+		t.Errorf("gc: %s", r.err)
+	}
+	if r := l.net("check"); r.code != 0 {
+		t.Errorf("check: %s", r.err)
+	}
+	l.tn("detach", "c")
+
+	// gc looks at a lease whose owner has its turn and no record.
+	l.tn("attach", "first", itoa(l.sleeper()), "networks=web")
+	turn, err = store.Turn()
+	l.must(err)
+	defer turn.End()
+	key := record.Key("web", "d", "eth0")
+	l.must(turn.Take("key "+key, 0))
+	pool := ipam.Pool{Dir: store.NetDir("web"), Subnet: config.Subnet{Subnet: netip.MustParsePrefix("172.30.0.0/16"), Gateway: netip.MustParseAddr("172.30.0.1")}}
+	if _, err := pool.Take(ipam.Owner{Key: key, ID: "d", IfName: "eth0"}, netip.MustParseAddr("172.30.0.77")); err != nil {
+		t.Fatal(err)
+	}
+	if out := l.tn("gc"); out != "" || record.Text(lease) == "" {
+		t.Errorf("gc has taken a lease from an attach at work: %s", out)
+	}
+	turn.End()
+	if out := l.tn("gc"); out == "" || record.Text(lease) != "" {
+		t.Errorf("gc leaves a lease of nobody: %q", out)
+	}
+	l.tn("detach", "first")
 }

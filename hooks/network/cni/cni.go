@@ -147,18 +147,23 @@ func runtimeConf(id, ifname string, k *record.CNI) *libcni.RuntimeConf {
 	return &libcni.RuntimeConf{ContainerID: id, NetNS: k.NetNS, IfName: ifname, Args: k.Args, CapabilityArgs: k.Caps}
 }
 
-// Add runs the plugins in their order and returns the addresses they gave. save is
-// called when k has changed.
-func (r *Runner) Add(ctx context.Context, list *List, id, ifname string, k *record.CNI, save func() error) (ips []netip.Prefix, gateways []netip.Addr, mac string, err error) {
-	// A plugin that is missing is found out before the first one is run: DEL of a
-	// list stops where it cannot go on.
+// Ready says whether all plugins of a list are there and can do their work. A plugin
+// that is missing is found out before the first one is run, and before there is
+// anything to undo: DEL of a list stops where it cannot go on.
+func (r *Runner) Ready(ctx context.Context, list *List) error {
 	if _, err := r.cni().ValidateNetworkList(ctx, list); err != nil {
-		return nil, nil, "", fmt.Errorf("cni list %q: %w", list.Name, err)
+		return fmt.Errorf("cni list %q: %w", list.Name, err)
 	}
 	// Lists before 1.1.0 have no such verb; nothing is run for them.
 	if err := r.cni().GetStatusNetworkList(ctx, list); err != nil {
-		return nil, nil, "", fmt.Errorf("cni list %q: is not ready: %w", list.Name, err)
+		return fmt.Errorf("cni list %q: is not ready: %w", list.Name, err)
 	}
+	return nil
+}
+
+// Add runs the plugins in their order and returns the addresses they gave. save is
+// called when k has changed.
+func (r *Runner) Add(ctx context.Context, list *List, id, ifname string, k *record.CNI, save func() error) (ips []netip.Prefix, gateways []netip.Addr, mac string, err error) {
 	res, err := r.cniWith(newSteps(k, save)).AddNetworkList(ctx, list, runtimeConf(id, ifname, k))
 	if err != nil {
 		return nil, nil, "", fmt.Errorf("cni list %q: %w", list.Name, err)

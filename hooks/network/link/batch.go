@@ -25,10 +25,16 @@ type batch struct {
 	asks []ask
 }
 
+// atOnce is how many requests go in one message: the kernel answers all of them before
+// the first answer is read, and the socket's buffer holds some 270 answers
+// (net.core.rmem_default).
+const atOnce = 64
+
 // ask is a request that waits for its answer.
 type ask struct {
 	what string
 	fine unix.Errno // an answer that is no error, 0 for none
+	end  int        // of the request in the buffer
 }
 
 // newBatch opens a socket in the namespace of this thread.
@@ -51,41 +57,56 @@ func (b *batch) add(what string, fine unix.Errno, kind, flags int, parts ...nl.N
 		req.AddData(p)
 	}
 	b.buf = append(b.buf, req.Serialize()...) // multiples of four bytes
-	b.asks = append(b.asks, ask{what, fine})
+	b.asks = append(b.asks, ask{what, fine, len(b.buf)})
 }
 
 // send sends all requests and reads their answers, of which the first error is
-// returned; the kernel goes on to the next request after one that fails. All have
-// been answered when the first system call returns.
+// returned; the kernel goes on to the next request after one that fails.
 func (b *batch) send() error {
-	if len(b.asks) == 0 {
-		return nil
-	}
-	asks, first := b.asks, b.seq-uint32(len(b.asks))+1
-	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(b.fd), uintptr(unsafe.Pointer(&b.buf[0])), uintptr(len(b.buf)), 0, 0, 0)
-	b.buf, b.asks = b.buf[:0], nil
-	if errno != 0 {
-		return fmt.Errorf("rtnetlink: send: %w", errno)
-	}
 	var failed error
+	asks, first, begin := b.asks, b.seq-uint32(len(b.asks))+1, 0
+	for len(asks) > 0 {
+		some := asks[:min(len(asks), atOnce)]
+		end := some[len(some)-1].end
+		refused, err := b.exchange(b.buf[begin:end], some, first)
+		if failed == nil {
+			failed = refused
+		}
+		if err != nil {
+			failed = errors.Join(failed, err)
+			break
+		}
+		asks, first, begin = asks[len(some):], first+uint32(len(some)), end
+	}
+	b.buf, b.asks = b.buf[:0], nil
+	return failed
+}
+
+// exchange sends one message and reads what is answered to it. All has been answered
+// when the first system call returns.
+func (b *batch) exchange(buf []byte, asks []ask, first uint32) (refused, err error) {
+	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(b.fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
+	if errno != 0 {
+		return nil, fmt.Errorf("rtnetlink: send: %w", errno)
+	}
 	var in [1024]byte // an answer repeats the request that failed
 	for range asks {
 		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(b.fd), uintptr(unsafe.Pointer(&in[0])), uintptr(len(in)), unix.MSG_DONTWAIT, 0, 0)
 		if errno != 0 {
-			return errors.Join(failed, fmt.Errorf("rtnetlink: receive: %w", errno))
+			return refused, fmt.Errorf("rtnetlink: receive: %w", errno)
 		}
 		order := binary.NativeEndian
 		if n < unix.SizeofNlMsghdr+4 || order.Uint16(in[4:]) != unix.NLMSG_ERROR {
-			return errors.Join(failed, errors.New("rtnetlink: an answer that is none"))
+			return refused, errors.New("rtnetlink: an answer that is none")
 		}
 		which := order.Uint32(in[8:]) - first
 		code := unix.Errno(-int32(order.Uint32(in[unix.SizeofNlMsghdr:])))
-		if int(which) >= len(asks) || code == 0 || code == asks[which].fine || failed != nil {
+		if int(which) >= len(asks) || code == 0 || code == asks[which].fine || refused != nil {
 			continue
 		}
-		failed = fmt.Errorf("%s: %w", asks[which].what, code)
+		refused = fmt.Errorf("%s: %w", asks[which].what, code)
 	}
-	return failed
+	return refused, nil
 }
 
 // up sets a link up.

@@ -1,9 +1,12 @@
 package link
 
 import (
+	"bytes"
 	"fmt"
 	"net"
+	"strings"
 
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -46,5 +49,29 @@ func (n born) make() error {
 	return b.send()
 }
 
-// AddIFB makes an intermediate functional block (tc-mirred(8)).
-func AddIFB(name string, mtu int) error { return born{kind: "ifb", name: name, mtu: mtu}.make() }
+// AddIFB makes an intermediate functional block (tc-mirred(8)). Like every link that
+// is made here it is known as ours by its station from its birth.
+func (l *Links) AddIFB(name string, mtu int) error {
+	return born{kind: "ifb", name: name, mtu: mtu, mac: l.stationOfLink(name)}.make()
+}
+
+// stationOfLink is the station of a link of this name that was made here for a
+// container, the host's end of a pair or a block.
+func (l *Links) stationOfLink(name string) net.HardwareAddr { return l.stationOf("link\x00" + name) }
+
+// Ours says that a link was made here for a container, not by somebody who happens to
+// like the same name: its station says so, or the alias that it gets a moment later.
+func (l *Links) Ours(k netlink.Link) bool {
+	a := k.Attrs()
+	return (k.Type() == "veth" || k.Type() == "ifb") &&
+		(bytes.Equal(a.HardwareAddr, l.stationOfLink(a.Name)) || strings.HasPrefix(a.Alias, "tare-net:"))
+}
+
+// DeleteOurs removes a link if it was made here for a container.
+func (l *Links) DeleteOurs(name string) error {
+	k, err := l.ByName(name)
+	if k == nil || err != nil || !l.Ours(k) {
+		return err
+	}
+	return l.delete(k)
+}

@@ -37,7 +37,7 @@ func (l *Links) EnsureBridge(s BridgeSpec) (index int, made bool, err error) {
 		if err := l.conflict(s.Gateways); err != nil {
 			return 0, false, fmt.Errorf("network %q: %w", s.Network, err)
 		}
-		if err := (born{kind: "bridge", name: s.Name, mtu: s.MTU, mac: stationOfBridge(s.Name), data: s.data}).make(); err != nil && !errors.Is(err, unix.EEXIST) {
+		if err := (born{kind: "bridge", name: s.Name, mtu: s.MTU, mac: l.stationOfBridge(s.Name), data: s.data}).make(); err != nil && !errors.Is(err, unix.EEXIST) {
 			return 0, false, err
 		}
 		if k, err = l.ByName(s.Name); k == nil {
@@ -52,7 +52,7 @@ func (l *Links) EnsureBridge(s BridgeSpec) (index int, made bool, err error) {
 		return 0, false, fmt.Errorf("bridge %q: a link of that name exists, of type %s", s.Name, k.Type())
 	}
 	alias := k.Attrs().Alias
-	if !made && alias == "" && bytes.Equal(k.Attrs().HardwareAddr, stationOfBridge(s.Name)) {
+	if !made && alias == "" && bytes.Equal(k.Attrs().HardwareAddr, l.stationOfBridge(s.Name)) {
 		// Of a hook that was killed before it could say for whom it was.
 		if err := l.h.LinkSetAlias(k, networkAlias(s.Network)); err != nil {
 			return 0, false, fmt.Errorf("bridge %q: alias: %w", s.Name, err)
@@ -91,7 +91,9 @@ func (l *Links) EnsureBridge(s BridgeSpec) (index int, made bool, err error) {
 
 // stationOfBridge is an address of its own, which stays when ports come and go,
 // and by which a bridge is known as one of ours from its birth.
-func stationOfBridge(name string) net.HardwareAddr { return stationOf("bridge\x00" + name) }
+func (l *Links) stationOfBridge(name string) net.HardwareAddr {
+	return l.stationOf("bridge\x00" + name)
+}
 
 // MadeFor says whether a link is a bridge that was made for a network.
 func (l *Links) MadeFor(bridge, network string) (bool, error) {
@@ -100,7 +102,7 @@ func (l *Links) MadeFor(bridge, network string) (bool, error) {
 		return false, err
 	}
 	a := k.Attrs()
-	born := a.Alias == "" && bytes.Equal(a.HardwareAddr, stationOfBridge(bridge))
+	born := a.Alias == "" && bytes.Equal(a.HardwareAddr, l.stationOfBridge(bridge))
 	return k.Type() == "bridge" && (born || a.Alias == networkAlias(network)), nil
 }
 
@@ -206,9 +208,9 @@ next:
 	return netip.Prefix{}, errors.New("every range that a default network may have overlaps a network of the host")
 }
 
-// stationOf is a local Ethernet address made from a name.
-func stationOf(name string) net.HardwareAddr {
-	sum := blake2s.Sum256([]byte(name))
+// stationOf is a local Ethernet address made from a name, of this host.
+func (l *Links) stationOf(name string) net.HardwareAddr {
+	sum := blake2s.Sum256([]byte(name + "\x00" + l.host))
 	return net.HardwareAddr{sum[0]&0xfc | 0x02, sum[1], sum[2], sum[3], sum[4], sum[5]}
 }
 

@@ -32,8 +32,12 @@ func ForgetUDP(ports []Ports) error {
 		}
 	}
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EAFNOSUPPORT) {
-			return nil // without conntrack nothing is remembered
+		// Without nfnetlink or its part for conntrack nothing can be told, and without
+		// conntrack nothing is remembered.
+		for _, none := range []error{unix.ENOENT, unix.EAFNOSUPPORT, unix.EPROTONOSUPPORT, unix.EINVAL} {
+			if errors.Is(err, none) {
+				return nil
+			}
 		}
 		return err
 	}

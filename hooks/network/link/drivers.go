@@ -1,6 +1,7 @@
 package link
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -160,13 +161,22 @@ func (l *Links) AddMacvlan(parent, name string, mac net.HardwareAddr, mtu int, n
 	return nil
 }
 
-// DeleteIn removes a link inside a namespace.
-func DeleteIn(n *netns.Namespace, name string) error {
+// DeleteMacvlan removes a sub-interface that AddMacvlan has made: by its station, or,
+// since a container may change that, by its parent, which is in another namespace. A
+// link of that name that is neither is not ours.
+func DeleteMacvlan(n *netns.Namespace, name string, mac net.HardwareAddr) error {
 	l, err := In(n)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
+	k, err := l.ByName(name)
+	if k == nil || err != nil {
+		return err
+	}
+	if k.Type() != "macvlan" || k.Attrs().NetNsID < 0 && !bytes.Equal(k.Attrs().HardwareAddr, mac) {
+		return nil
+	}
 	return l.Delete(name)
 }
 
@@ -201,7 +211,8 @@ func (l *Links) MoveIn(name, inside string, n *netns.Namespace) ([]netip.Prefix,
 	}
 	if name != inside {
 		if err := in.h.LinkSetName(moved, inside); err != nil {
-			return had, fmt.Errorf("device %q: rename to %q: %w", name, inside, err)
+			err = fmt.Errorf("device %q: rename to %q: %w", name, inside, err)
+			return nil, errors.Join(err, MoveOut(n, name, name))
 		}
 	}
 	return had, nil

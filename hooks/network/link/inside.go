@@ -85,8 +85,8 @@ func Configure(n *netns.Namespace, in Inside) error {
 		return nil
 	}
 	return n.Do(func() error {
-		for key, v := range in.Sysctl {
-			if err := Set(key, v); err != nil {
+		for _, key := range InOrder(in.Sysctl) {
+			if err := Set(key, in.Sysctl[key]); err != nil {
 				return err
 			}
 		}

@@ -15,15 +15,20 @@ import (
 )
 
 // Links is one rtnetlink socket in one network namespace.
-type Links struct{ h *netlink.Handle }
+type Links struct {
+	h    *netlink.Handle
+	host string
+}
 
-// Here opens the namespace of the caller.
-func Here() (*Links, error) {
+// Here opens the namespace of the caller. What tells this host from others goes into
+// the stations of the links that are made: two hosts may have networks and containers
+// of the same names, and one LAN.
+func Here(host string) (*Links, error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("rtnetlink: %w", err)
 	}
-	return &Links{h}, nil
+	return &Links{h, host}, nil
 }
 
 // In opens another namespace.
@@ -32,7 +37,7 @@ func In(n *netns.Namespace) (*Links, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rtnetlink of the container: %w", err)
 	}
-	return &Links{h}, nil
+	return &Links{h: h}, nil
 }
 
 // Close closes the socket.
@@ -75,8 +80,12 @@ func (l *Links) Delete(name string) error {
 	if k == nil || err != nil {
 		return err
 	}
+	return l.delete(k)
+}
+
+func (l *Links) delete(k netlink.Link) error {
 	if err := l.h.LinkDel(k); err != nil && err != unix.ENODEV && err != unix.ENXIO {
-		return fmt.Errorf("delete link %q: %w", name, err)
+		return fmt.Errorf("delete link %q: %w", k.Attrs().Name, err)
 	}
 	return nil
 }

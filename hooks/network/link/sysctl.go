@@ -1,8 +1,11 @@
 package link
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +23,26 @@ func sysctlPath(key string) string {
 		parts = []string{parts[0], parts[1], parts[2], strings.Join(parts[3:len(parts)-1], "."), parts[len(parts)-1]}
 	}
 	return "sys/" + strings.Join(parts, "/")
+}
+
+// InOrder sorts parameters so that none undoes another one: ip_forward sets the
+// forwarding of all links and their accept_redirects, conf.all that of each link
+// (ip-sysctl.rst).
+func InOrder[V any](values map[string]V) []string {
+	rank := func(key string) int {
+		switch {
+		case key == "net.ipv4.ip_forward":
+			return 0
+		case strings.Contains(key, ".all."):
+			return 1
+		case strings.Contains(key, ".default."):
+			return 2
+		}
+		return 3
+	}
+	return slices.SortedFunc(maps.Keys(values), func(a, b string) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+	})
 }
 
 // Get reads a parameter of this thread's network namespace.

@@ -34,7 +34,7 @@ func (l *Links) AddVeth(s VethSpec) error {
 	}
 	defer b.close()
 	parts := []nl.NetlinkRequestData{nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(s.Host)),
-		nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(s.MTU)))}
+		nl.NewRtAttr(unix.IFLA_ADDRESS, l.stationOfLink(s.Host)), nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(s.MTU)))}
 	if s.Master != 0 {
 		parts = append(parts, nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(s.Master))))
 	}

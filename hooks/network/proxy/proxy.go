@@ -187,7 +187,10 @@ func datagrams(c *net.UDPConn, target netip.AddrPort) {
 				for {
 					_ = o.SetReadDeadline(time.Now().Add(idle))
 					n, err := o.Read(b)
-					if err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
+					if errors.Is(err, syscall.ECONNREFUSED) {
+						continue // nobody listens, which is no datagram
+					}
+					if err != nil {
 						break
 					}
 					_, _ = c.WriteToUDPAddrPort(b[:n], from)

@@ -71,7 +71,7 @@ func (f *Filter) EnsureNetwork(n firewall.Network) error {
 // Attach adds the rules of a container.
 func (f *Filter) Attach(n firewall.Network, e firewall.Endpoint) error {
 	return f.change(f.families(n), func(p iptables.Protocol, b *batch, have rulesOf) {
-		if !declared(have["nat"], chainOf(n.Name, "P")) {
+		if !declared(have["nat"], chainOf(n.Name, "P")) || len(unguarded(p, have)) > 0 {
 			base(b, p, have)
 			network(b, p, n, have)
 		}
@@ -180,6 +180,9 @@ func (f *Filter) Check(n firewall.Network, e firewall.Endpoint) []string {
 			if !declared(have["nat"], c) {
 				missing = append(missing, "iptables: chain "+c+" is missing")
 			}
+		}
+		for _, r := range unguarded(p, have) {
+			missing = append(missing, "iptables: a rule is missing: "+r)
 		}
 		for _, r := range endpoint(p, n, e) {
 			if !slices.ContainsFunc(have[r.table], func(l string) bool { return same(l, r.line) }) {

@@ -1,6 +1,7 @@
 package ipt
 
 import (
+	"fmt"
 	"net/netip"
 
 	"github.com/coreos/go-iptables/iptables"
@@ -61,12 +62,8 @@ func (c chains) routed() {
 // link is the rules of one container's link: through the guard, past what is
 // closed for others, and to the host by the chain of the network.
 func link(p iptables.Protocol, n firewall.Network, veth, note string) []line {
-	after := "3" // the guard of 127.0.0.0/8 and what is established
-	if p == iptables.ProtocolIPv6 {
-		after = "2"
-	}
 	return []line{
-		{"mangle", "-I TARE-GUARD " + after + " -i " + veth + " " + note + " -j " + chainOf(n.Name, "G")},
+		{"mangle", fmt.Sprintf("-I TARE-GUARD %d -i ", len(guards(p))+1) + veth + " " + note + " -j " + chainOf(n.Name, "G")},
 		{"mangle", "-I TARE-CLOSED 1 -i " + veth + " " + note + " -j RETURN"},
 		{"filter", "-A TARE-IN -i " + veth + " " + note + " -j " + chainOf(n.Name, "H")},
 	}

@@ -40,11 +40,9 @@ func declared(have []string, chain string) bool {
 
 func base(b *batch, p iptables.Protocol, have rulesOf) {
 	seen := map[string]bool{}
-	fresh := map[string]bool{}
 	for _, c := range bases {
 		if !seen[c.chain] && !declared(have[c.table], c.chain) {
 			b.add(c.table, ":"+c.chain, "-", "[0:0]")
-			fresh[c.chain] = true
 		}
 		seen[c.chain] = true
 	}
@@ -60,13 +58,43 @@ func base(b *batch, p iptables.Protocol, have rulesOf) {
 		// First: another filter's chain may end the walk.
 		b.add(c.table, strings.Replace(jump, "-A "+hook, "-I "+hook+" 1", 1))
 	}
-	if fresh["TARE-GUARD"] {
-		if p == iptables.ProtocolIPv4 {
-			b.add("mangle", "-A TARE-GUARD ! -i lo -d 127.0.0.0/8 -j DROP")
+	place := 1
+	for _, r := range guards(p) {
+		if !slices.Contains(have["mangle"], "-A TARE-GUARD "+r) {
+			b.add("mangle", fmt.Sprintf("-I TARE-GUARD %d %s", place, r))
 		}
-		b.add("mangle", "-A TARE-GUARD -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN")
-		b.add("mangle", "-A TARE-CLOSED -j DROP")
+		place++
 	}
+	if !slices.Contains(have["mangle"], closedEnd) {
+		b.add("mangle", closedEnd)
+	}
+}
+
+// guards begin the chain TARE-GUARD, as iptables-save prints them. A flush by somebody
+// else leaves the chain and takes them.
+func guards(p iptables.Protocol) []string {
+	established := "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN"
+	if p == iptables.ProtocolIPv6 {
+		return []string{established}
+	}
+	return []string{"-d 127.0.0.0/8 ! -i lo -j DROP", established}
+}
+
+// closedEnd ends the chain TARE-CLOSED.
+const closedEnd = "-A TARE-CLOSED -j DROP"
+
+// unguarded lists what is missing of these.
+func unguarded(p iptables.Protocol, have rulesOf) (missing []string) {
+	all := []string{closedEnd}
+	for _, r := range guards(p) {
+		all = append(all, "-A TARE-GUARD "+r)
+	}
+	for _, r := range all {
+		if !slices.Contains(have["mangle"], r) {
+			missing = append(missing, r)
+		}
+	}
+	return missing
 }
 
 func network(b *batch, p iptables.Protocol, n firewall.Network, have rulesOf) {

@@ -1,13 +1,11 @@
 package nft
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
-	"golang.org/x/sys/unix"
 )
 
 // ClassByNetCls sorts what local sockets send by the class id of their cgroup,
@@ -75,7 +73,7 @@ func (f *Filter) DropClass(owner string) error {
 			return err
 		}
 		// One by one: a batch is all or none, and one of them may be gone.
-		if err := f.c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+		if err := gone(f.c.Flush()); err != nil {
 			return f.fail(err)
 		}
 	}

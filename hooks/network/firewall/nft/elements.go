@@ -160,13 +160,13 @@ func (f *Filter) drop(all []elements) error {
 	}
 	err := f.c.Flush()
 	if !errors.Is(err, unix.ENOENT) {
-		return f.fail(err)
+		return f.fail(gone(err))
 	}
 	// Some are gone, and the batch was all or none: one by one.
 	for _, s := range all {
 		for _, el := range s.els {
 			_ = f.c.SetDeleteElements(s.set, []nftables.SetElement{el})
-			if err := f.c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+			if err := gone(f.c.Flush()); err != nil {
 				return f.fail(err)
 			}
 		}
@@ -237,7 +237,7 @@ func (f *Filter) sweep(from tables, owners []string) error {
 	})
 	for _, d := range del {
 		_ = f.c.SetDeleteElements(d.set, d.els)
-		if e := f.c.Flush(); e != nil && !errors.Is(e, unix.ENOENT) {
+		if e := gone(f.c.Flush()); e != nil {
 			err = errors.Join(err, f.fail(e))
 		}
 	}
@@ -253,6 +253,9 @@ func (l *layout) both() tables { return tables{l.inet: l.inetSets(), l.bridge: l
 func (f *Filter) each(in tables, visit func(*nftables.Set, nftables.SetElement)) error {
 	for t, sets := range in {
 		there, err := f.c.ListTablesOfFamily(t.Family)
+		if lackingList(err) {
+			continue // then it has none
+		}
 		if err != nil {
 			return f.fail(err)
 		}

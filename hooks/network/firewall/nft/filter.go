@@ -27,10 +27,11 @@ type Filter struct {
 // New opens the socket in the network namespace of the caller.
 func New() (*Filter, error) {
 	c, err := nftables.New(nftables.AsLasting())
+	f := &Filter{c: c, l: newLayout(TableName)}
 	if err != nil {
-		return nil, fmt.Errorf("nf_tables: %w", err)
+		return nil, f.fail(err)
 	}
-	return &Filter{c: c, l: newLayout(TableName)}, nil
+	return f, nil
 }
 
 // Close closes the socket. After a deletion this waits for the kernel (an RCU
@@ -58,8 +59,8 @@ func (f *Filter) fail(err error) error {
 		return nil
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("nf_tables: no permission (CAP_NET_ADMIN in this network namespace is needed): %w", err)
-	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EAFNOSUPPORT):
-		return fmt.Errorf("nf_tables: the kernel lacks it (CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT, CONFIG_NFT_FIB_INET): %w", err)
+	case Lacking(err):
+		return fmt.Errorf("nf_tables: the kernel lacks it (CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT, CONFIG_NFT_FIB_INET): %w", err)
 	}
 	return fmt.Errorf("nf_tables: %w", err)
 }
@@ -214,7 +215,7 @@ func (f *Filter) RemoveNetwork(n firewall.Network, last bool) error {
 	if last {
 		for _, t := range []*nftables.Table{f.l.inet, f.l.bridge} {
 			f.c.DelTable(t)
-			if err := f.c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+			if err := gone(f.c.Flush()); err != nil {
 				return f.fail(err)
 			}
 		}
@@ -222,13 +223,13 @@ func (f *Filter) RemoveNetwork(n firewall.Network, last bool) error {
 	}
 	for _, s := range []*nftables.Set{f.l.bridges, f.l.open, f.l.closed, f.l.guardIn, f.l.forwardIn, f.l.forwardOut, f.l.natIn, f.l.natOut, f.l.hostIn} {
 		_ = f.c.SetDeleteElements(s, []nftables.SetElement{{Key: ifname(n.Bridge)}})
-		if err := f.c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+		if err := gone(f.c.Flush()); err != nil {
 			return f.fail(err)
 		}
 	}
 	for _, part := range []string{"guard", "post", "hairpin", "enter", "leave", "host"} {
 		f.c.DelChain(&nftables.Chain{Name: chainName(n.Name, part), Table: f.l.inet})
-		if err := f.c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+		if err := gone(f.c.Flush()); err != nil {
 			return f.fail(err)
 		}
 	}

@@ -16,11 +16,16 @@ const PortsTable = "tare-net-ports"
 // Ports is the check of each bridge port for itself: of the station and the
 // addresses that may send. iptables has none, for it sees packets of a bridge and
 // not who has brought them; a table of family bridge stands in nobody's way.
-type Ports struct{ f *Filter }
+//
+// Where the kernel has no nf_tables, or not for bridges, there is no such check.
+type Ports struct{ f *Filter } // nil without nfnetlink
 
 // NewPorts opens the socket in the network namespace of the caller.
 func NewPorts() (*Ports, error) {
 	c, err := nftables.New(nftables.AsLasting())
+	if Lacking(err) {
+		return &Ports{}, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("nf_tables: %w", err)
 	}
@@ -28,16 +33,17 @@ func NewPorts() (*Ports, error) {
 }
 
 // Close closes the socket; see Filter.Close.
-func (p *Ports) Close() { p.f.Close() }
-
-// lacking says that the kernel has no nf_tables, or not for bridges. Then there is
-// no check of ports.
-func lacking(err error) bool {
-	return errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)
+func (p *Ports) Close() {
+	if p.f != nil {
+		p.f.Close()
+	}
 }
 
 // Attach guards a container's port; the table is made when it is missing.
 func (p *Ports) Attach(e firewall.Endpoint) error {
+	if p.f == nil {
+		return nil
+	}
 	try := func() error {
 		for _, s := range p.f.ofPort(e) {
 			if err := p.f.c.SetAddElements(s.set, s.els); err != nil {
@@ -52,7 +58,7 @@ func (p *Ports) Attach(e firewall.Endpoint) error {
 			err = try()
 		}
 	}
-	if lacking(err) {
+	if Lacking(err) {
 		return nil
 	}
 	return p.f.fail(err)
@@ -60,15 +66,17 @@ func (p *Ports) Attach(e firewall.Endpoint) error {
 
 // Detach opens it again.
 func (p *Ports) Detach(e firewall.Endpoint) error {
-	err := p.f.drop(p.f.ofPort(e))
-	if lacking(err) {
+	if p.f == nil {
 		return nil
 	}
-	return err
+	return p.f.drop(p.f.ofPort(e))
 }
 
 // Check lists what a port lacks.
 func (p *Ports) Check(e firewall.Endpoint) []string {
+	if p.f == nil {
+		return nil
+	}
 	if _, err := p.f.c.ListTablesOfFamily(nftables.TableFamilyBridge); err != nil {
 		return nil // the kernel has none
 	}
@@ -80,6 +88,9 @@ func (p *Ports) table() tables { return tables{p.f.l.bridge: p.f.l.bridgeSets()}
 // Owners counts elements by owner.
 func (p *Ports) Owners() map[string]int {
 	out := map[string]int{}
+	if p.f == nil {
+		return out
+	}
 	// Without the table there are none.
 	_ = p.f.each(p.table(), func(_ *nftables.Set, el nftables.SetElement) {
 		if el.Comment != "" {
@@ -91,18 +102,17 @@ func (p *Ports) Owners() map[string]int {
 
 // Sweep removes the elements of owners.
 func (p *Ports) Sweep(owners []string) error {
-	err := p.f.sweep(p.table(), owners)
-	if lacking(err) {
+	if p.f == nil {
 		return nil
 	}
-	return err
+	return p.f.sweep(p.table(), owners)
 }
 
 // Remove removes the table.
 func (p *Ports) Remove() error {
-	p.f.c.DelTable(p.f.l.bridge)
-	if err := p.f.c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) && !lacking(err) {
-		return p.f.fail(err)
+	if p.f == nil {
+		return nil
 	}
-	return nil
+	p.f.c.DelTable(p.f.l.bridge)
+	return p.f.fail(gone(p.f.c.Flush()))
 }
