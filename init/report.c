@@ -6,6 +6,7 @@
 
 #define MSG_NOSIGNAL 0x4000
 #define MSG_CMSG_CLOEXEC 0x40000000
+#define MSG_CTRUNC 8
 #define SOL_SOCKET_ 1
 #define SCM_RIGHTS_ 1
 
@@ -116,6 +117,8 @@ HANDLER(fd_pass)
 		return fail(c, STEP_RECEIVE, n);
 	if (n == 0)
 		sys_exit(1);
+	if (msg.flags & MSG_CTRUNC)
+		return fail(c, STEP_RECEIVE, -EMFILE); /* the limit of open files is the caller's */
 	u32 nfds = 0;
 	if (msg.controllen >= sizeof control.head && control.head.level == SOL_SOCKET_ && control.head.type == SCM_RIGHTS_)
 		nfds = (u32)((control.head.len - sizeof control.head) / sizeof(int));

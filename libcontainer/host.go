@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -307,10 +309,11 @@ func (h *host) release(i int) error {
 func (h *host) pass(i int) error {
 	// The cgroups are there by now, and what will be in them is the container's.
 	if err := h.ownCgroups(); err != nil {
-		return err
+		return hostError(h.plan, i, err)
 	}
 	if err := h.collectNetwork(); err != nil {
-		return err
+		made := slices.IndexFunc(h.plan.Ops, func(op plan.Op) bool { return op.Code == plan.OpNetMake })
+		return hostError(h.plan, max(made, 0), err)
 	}
 	err := h.send(i, unix.UnixRights(h.order...))
 	h.closeSlots()
@@ -321,14 +324,21 @@ func (h *host) pass(i int) error {
 // send tells the init that the host has come to op i; rights are a control message, or nil.
 func (h *host) send(i int, rights []byte) error {
 	b := [4]byte{byte(i), byte(i >> 8), byte(i >> 16), byte(i >> 24)}
-	if err := unix.Sendmsg(h.sync, b[:], rights, nil, unix.MSG_NOSIGNAL); err != nil {
-		// It is gone; what it had to say is still there to be read.
-		if _, err := h.receive(); err != nil && err != errGone {
-			return err
+	for {
+		switch err := unix.Sendmsg(h.sync, b[:], rights, nil, unix.MSG_NOSIGNAL); err {
+		case nil:
+			return nil
+		case unix.EINTR:
+		case unix.EPIPE, unix.ECONNRESET, unix.ENOTCONN:
+			// It is gone; what it had to say is still there to be read.
+			if _, err := h.receive(); err != nil && err != errGone {
+				return err
+			}
+			return h.died()
+		default: // it waits for what cannot be sent
+			return hostError(h.plan, i, os.NewSyscallError("sendmsg", err))
 		}
-		return h.died()
 	}
-	return nil
 }
 
 // finish waits until the init has become the container's program: the execve

@@ -1,7 +1,8 @@
 package specconv
 
 import (
-	"strings"
+	"path"
+	"slices"
 
 	"github.com/tare-oci/tare/internal/plan"
 )
@@ -73,7 +74,7 @@ func (c *compiler) emitBeside(mounts []mount, devices []device) {
 		c.done.mounts++
 	}
 	c.emitMounts(mounts[:c.done.mounts])
-	if c.stay(devices, mounts[c.done.mounts:]) {
+	if c.stay(devices, mounts[:c.done.mounts], mounts[c.done.mounts:]) {
 		c.done.devices = true
 		c.emitDevices(devices, mounts)
 	}
@@ -87,21 +88,20 @@ func (c *compiler) emitBeside(mounts []mount, devices []device) {
 	c.add(plan.StateSave("process"))
 }
 
-// stay says that no mount which is still to come covers a device, or changes what it
-// lies in.
-func (c *compiler) stay(devices []device, later []mount) bool {
-	for i := range later {
-		at := later[i].at
-		if at == "/dev" {
+// stay says that the devices lie in a /dev that is mounted, so that what is made is gone
+// with it if create fails, and that no mount which is still to come covers one.
+func (c *compiler) stay(devices []device, done, later []mount) bool {
+	if !slices.ContainsFunc(done, func(m mount) bool { return m.at == "/dev" && m.spec.Type == "tmpfs" }) {
+		return false
+	}
+	for i := range devices {
+		if path.Dir(devices[i].at) != "/dev" {
 			return false
 		}
-		for j := range devices {
-			if d := devices[j].at; d == at || strings.HasPrefix(d, at+"/") {
-				return false
-			}
-		}
 	}
-	return true
+	return !slices.ContainsFunc(later, func(m mount) bool {
+		return m.at == "/dev" || slices.ContainsFunc(devices, func(d device) bool { return d.at == m.at })
+	})
 }
 
 // alone says that a mount needs nothing but the namespaces that the process is

@@ -71,6 +71,13 @@ func TestBeside(t *testing.T) {
 		"/dev remounted": {hybrid(t, func(s *specs.Spec) {
 			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/dev", Type: "none", Options: []string{"remount", "ro"}})
 		}), []string{dev}, []string{null}},
+		"no /dev": {hybrid(t, func(s *specs.Spec) {
+			s.Mounts = slices.DeleteFunc(s.Mounts, func(m specs.Mount) bool { return strings.HasPrefix(m.Destination, "/dev") })
+		}), []string{proc, "fd-pass"}, []string{null, "symlink-make"}},
+		"a device elsewhere": {hybrid(t, withDevice(specs.LinuxDevice{Path: "/run/null", Type: "c", Major: 1, Minor: 3})), []string{dev}, []string{null, "device-make /run/null"}},
+		"a device is mounted on": {hybrid(t, withDevice(specs.LinuxDevice{Path: "/dev/x", Type: "c", Major: 1, Minor: 3}), func(s *specs.Spec) {
+			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/dev/x", Type: "bind", Source: "/srv", Options: []string{"bind"}})
+		}), []string{dev}, []string{null}},
 		"a device is covered": {hybrid(t, withDevice(specs.LinuxDevice{Path: "/data/null", Type: "c", Major: 1, Minor: 3}), func(s *specs.Spec) {
 			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/data", Type: "bind", Source: "/srv", Options: []string{"bind"}})
 		}), []string{dev}, []string{null, "device-make /data/null"}},

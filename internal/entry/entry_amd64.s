@@ -76,8 +76,12 @@ environ:
 	SYSCALL
 	MOVL	0(SP), CX
 	ADDQ	$16, SP
+	TESTQ	AX, AX
+	JNE	unknown
 	MOVQ	CX, AX
 	SHRQ	$3, AX
+	CMPQ	AX, ·known(SB)
+	JCC	unknown
 	ANDL	$7, CX
 	MOVL	$1, BX
 	SHLL	CX, BX
@@ -87,6 +91,9 @@ environ:
 	MOVQ	·known(SB), SI
 	MOVQ	$SYS_sched_setaffinity, AX
 	SYSCALL
+	JMP	arguments
+unknown:
+	MOVQ	$0, ·known(SB)
 
 arguments:
 	MOVQ	0(SP), CX

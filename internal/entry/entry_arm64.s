@@ -74,7 +74,11 @@ environ:
 	MOVWU	0(RSP), R3
 	ADD	$16, RSP, R4
 	MOVD	R4, RSP
+	CBNZ	R0, unknown
 	LSR	$3, R3, R4
+	MOVD	·known(SB), R5
+	CMP	R5, R4
+	BHS	unknown
 	AND	$7, R3, R3
 	MOVD	$1, R5
 	LSL	R3, R5, R5
@@ -84,6 +88,9 @@ environ:
 	MOVD	·known(SB), R1
 	MOVD	$SYS_sched_setaffinity, R8
 	SVC
+	JMP	arguments
+unknown:
+	MOVD	ZR, ·known(SB)
 
 arguments:
 	MOVD	0(RSP), R1

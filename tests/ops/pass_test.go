@@ -104,6 +104,12 @@ func fdPassFailure(t *testing.T) {
 	}
 	b, _ := passing(t, 1)
 	b.inject(unix.SYS_RECVMSG, unix.ENOMEM).fails("receive", unix.ENOMEM, "")
+
+	b, _ = passing(t, 8)
+	b.start()
+	b.must("prlimit", unix.Prlimit(b.pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 8, Max: 64}, nil))
+	b.pass(len(b.plan.Ops)-1, b.passed...)
+	b.failed("receive", syscall.EMFILE, "")
 }
 
 // A host that dies takes the process along.
